@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import date
+from urllib.parse import urlsplit
 
 from joserfc.jwk import RSAKey
 
@@ -22,6 +23,7 @@ from connectors.net.circuit_breaker import HostUnavailable
 from daemon.core.dpv import CONFIDENTIAL_POST, find_service
 from daemon.core.errors import AccessRefused, MailboxError
 from daemon.core.ports import Channel, Finding
+from daemon.core.proxies import Proxies
 
 _NAMED_AT_MOST = 10
 _REST = ". The rest of this mailbox is not checked until that is fixed"
@@ -56,6 +58,14 @@ def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> F
             text=f"{text}; it expired: its last day was {last_day}. To fix it, {remedy}",
         )
     return Finding(subject="key", ok=True, text=f"{text}, valid until {last_day}")
+
+
+def check_proxies(proxies: Proxies, *urls: str) -> Iterator[Finding]:
+    """Say which proxy the addresses are called through; nothing if they are called directly."""
+    for url in urls:
+        if how := proxies.through(url):
+            text = f"{urlsplit(url).hostname} is called {how}"
+            yield Finding(subject="proxy", ok=True, text=text)
 
 
 def check_registry(

@@ -20,6 +20,7 @@ from connectors.net.timeouts import Timeouts
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import Letter
 from daemon.core.outside_values import text_from
+from daemon.core.proxies import Proxies
 
 _log = structlog.get_logger(__name__)
 _PATHS = ("enheter", "underenheter")
@@ -45,10 +46,14 @@ class CompanyRegister:
     May be used from several threads.
     """
 
-    def __init__(self, url: str, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, url: str, ca_file: Path | None = None, proxies: Proxies | None = None
+    ) -> None:
         self._url = url
         self._http = (
-            HttpClient(longest_pause=_LONGEST_PAUSE, ca_file=ca_file, timeouts=_QUICK)
+            HttpClient(
+                longest_pause=_LONGEST_PAUSE, ca_file=ca_file, proxies=proxies, timeouts=_QUICK
+            )
             if url
             else None
         )

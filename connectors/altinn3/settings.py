@@ -19,7 +19,7 @@ from pydantic import (
 from connectors.altinn3.channels import WantedChannels, channels_through
 from connectors.altinn3.company_register import register_address
 from connectors.altinn3.maskinporten import KeyFile
-from connectors.net.settings import all_or_duration, is_safe, without_repeats
+from connectors.net.settings import HttpMailboxSettings, all_or_duration, is_safe, without_repeats
 from connectors.net.tls import CaFile, none_if_empty
 from daemon.core.dpv import CONFIDENTIAL_POST, DPV_SERVICES, Service, known_service
 from daemon.core.model import Policy
@@ -27,7 +27,6 @@ from daemon.core.ports import Channel
 from daemon.core.settings import (
     Day,
     Duration,
-    MailboxSettings,
     OrganisationNumber,
     PositiveDuration,
 )
@@ -80,7 +79,7 @@ def _none_if_auto(value: object) -> object:
     return None if value in ("auto", {}) else value
 
 
-class Settings(MailboxSettings):
+class Settings(HttpMailboxSettings):
     """`[mailbox.NAME]` with `type = "altinn3"`."""
 
     environment: Literal["prod", "tt02"] | None = None

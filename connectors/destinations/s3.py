@@ -28,8 +28,9 @@ from daemon.core.ports import Destination
 from daemon.core.settings import SecretFile
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore.store import ClientConfig, S3Store
 
+_NO_PROXY = "http://127.0.0.1:9"
 _PIECE = 5 << 20
 """Larger files are uploaded in pieces of this size, the smallest that S3 accepts, and copied by the
 server.
@@ -106,6 +107,7 @@ def _store(settings: Settings) -> S3Store:
             "timeout": settings.timeout,
             "connect_timeout": settings.timeout,
             "allow_http": settings.endpoint.startswith("http://"),
+            **_proxy_options(settings),
             **(
                 {"root_certificate": settings.ca_file.read_bytes().removeprefix(BOM_UTF8)}
                 if settings.ca_file
@@ -114,6 +116,22 @@ def _store(settings: Settings) -> S3Store:
         },
         retry_config={"max_retries": 2, "retry_timeout": settings.timeout},
     )
+
+
+def _address(settings: Settings) -> str:
+    return settings.endpoint or f"https://s3.{settings.region}.amazonaws.com"
+
+
+def _proxy_options(settings: Settings) -> ClientConfig:
+    """Return the options for the proxy, or for none.
+
+    Without any, the library would take the environment's; an address that is never used because
+    all hosts are excepted keeps it from that.
+    """
+    proxy = settings.proxies.of(_address(settings))
+    if proxy:
+        return {"proxy_url": proxy.secret_url}
+    return {"proxy_url": _NO_PROXY, "proxy_excludes": "*"}
 
 
 class S3Drop:
@@ -126,6 +144,7 @@ class S3Drop:
         self.place = settings.place
         self._bucket = settings.bucket
         self._server = settings.endpoint or f"S3 in {settings.region}"
+        self._through = settings.proxies.through(_address(settings))
         self._store = _store(settings)
 
     def look(self, path: str) -> Seen | None:
@@ -285,5 +304,10 @@ class S3Drop:
             )
         return (
             f"the bucket {self._bucket} of {self._server} cannot be used "
-            f"({type(error).__name__}); check that the server runs"
+            f"({type(error).__name__}); check that the server runs{self._and_proxy}"
         )
+
+    @property
+    def _and_proxy(self) -> str:
+        """The rest of a remedy, where requests go through a proxy."""
+        return f"; it is called {self._through}, so check that as well" if self._through else ""

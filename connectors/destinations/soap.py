@@ -15,6 +15,7 @@ import httpx
 
 from connectors.net.diagnostics import connection, explain_error, is_loopback, remedy_for
 from connectors.net.plain_http import check_plain_http
+from connectors.net.proxy_problem import ProxyProblem
 from connectors.soap.answer_fields import status_of
 from connectors.soap.call import CallFailed, SoapAnswer, SoapCaller
 from connectors.soap.contract import Contract, open_contract
@@ -51,7 +52,7 @@ def connect(name: str, settings: Settings) -> Destination:
 class Soap:
     """Calls the service.
 
-    May be used from several threads; each call has a connection of its own, and no proxy is used.
+    May be used from several threads; each call has a connection of its own.
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -61,7 +62,10 @@ class Soap:
         self._seconds = settings.timeout.total_seconds()
         password = settings.password_file.value if settings.password_file else ""
         basic = (settings.username, password) if settings.authentication == "basic" else None
-        self._caller = SoapCaller(tls=self._tls, seconds=self._seconds, basic=basic)
+        self._proxies = settings.proxies
+        self._caller = SoapCaller(
+            tls=self._tls, seconds=self._seconds, basic=basic, proxies=self._proxies
+        )
         self._rules = Rules(**{rule: getattr(settings, rule) for rule in _RULES})
         self._protect = _protection(settings, password)
         self._contract = settings.contract
@@ -76,11 +80,11 @@ class Soap:
         try:
             contract = self._opened()
             url = self._url(contract)
-            how = connection(url, self._tls, self._seconds)
+            how = connection(url, self._tls, self._seconds, self._proxies)
         except DeliveryFailure as failure:
             yield Finding(subject=subject, ok=False, text=str(failure))
             return
-        except OSError as error:
+        except (OSError, ProxyProblem) as error:
             reason = explain_error(error, "it sent no complete answer")
             yield Finding(
                 subject=subject,
@@ -98,7 +102,7 @@ class Soap:
         )
         yield Finding(subject=subject, ok=True, text=text)
         yield from self._check_success_field(subject, contract.operation)
-        yield from check_plain_http(subject, _who(url), url, self._seconds)
+        yield from check_plain_http(subject, _who(url), url, self._seconds, self._proxies)
 
     def _check_success_field(self, subject: str, operation: Operation) -> Iterator[Finding]:
         """Warn if the answer has a status that no setting reads."""
@@ -161,7 +165,9 @@ class Soap:
         """Fetch the WSDL from its web address, without sending the service's password."""
         settings = self._settings
         place = _who(httpx.URL(settings.wsdl))
-        caller = SoapCaller(tls=self._tls, seconds=self._seconds, largest=LARGEST_WSDL)
+        caller = SoapCaller(
+            tls=self._tls, seconds=self._seconds, largest=LARGEST_WSDL, proxies=self._proxies
+        )
         try:
             return open_contract(
                 settings.wsdl,

@@ -21,6 +21,7 @@ from standardwebhooks import Webhook as Signer
 
 from connectors.net.diagnostics import Timeout, connection, explain_error, remedy_for
 from connectors.net.plain_http import check_plain_http
+from connectors.net.proxy_problem import ProxyProblem
 from connectors.net.safe_client import CallFailed, RequestBody, SafeClient
 from connectors.net.settings import WebAddress
 from connectors.net.status import Remedies, judge
@@ -123,7 +124,7 @@ def connect(name: str, settings: Settings) -> Destination:
 class Webhook:
     """Posts letters.
 
-    May be used from several threads; each call has a connection of its own, and no proxy is used.
+    May be used from several threads; each call has a connection of its own.
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -134,7 +135,10 @@ class Webhook:
         self._link_base = settings.link_base
         self._headers = {name: secret.value for name, secret in settings.headers.items()}
         self._tls = _tls(settings)
-        self._client = SafeClient(tls=self._tls, seconds=self._seconds, largest=_READ_AT_MOST)
+        self._proxies = settings.proxies
+        self._client = SafeClient(
+            tls=self._tls, seconds=self._seconds, largest=_READ_AT_MOST, proxies=self._proxies
+        )
 
     def check(self) -> Iterator[Finding]:
         """Connect, with TLS for https, and post nothing.
@@ -143,8 +147,8 @@ class Webhook:
         """
         subject = f"destination {self.name}"
         try:
-            how = connection(self._url, self._tls, self._seconds)
-        except OSError as error:
+            how = connection(self._url, self._tls, self._seconds, self._proxies)
+        except (OSError, ProxyProblem) as error:
             reason = explain_error(error, "it did not answer")
             text = f"{self._receiver} cannot be used: {reason}; {remedy_for(error)}"
             yield Finding(subject=subject, ok=False, text=text)
@@ -154,7 +158,9 @@ class Webhook:
             "takes letters was not tested"
         )
         yield Finding(subject=subject, ok=True, text=text)
-        yield from check_plain_http(subject, self._receiver, self._url, self._seconds)
+        yield from check_plain_http(
+            subject, self._receiver, self._url, self._seconds, self._proxies
+        )
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Post the letter; any 2xx status means that the receiver has it.

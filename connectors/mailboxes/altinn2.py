@@ -32,7 +32,12 @@ from connectors.altinn2.listing import find_all
 from connectors.altinn2.settings import Address, ConfidentialPost, ReadWhenFetched, SomeText
 from connectors.altinn2.spool import Spool, Spooled
 from connectors.net.diagnostics import Timeout
-from connectors.net.settings import all_or_duration, need_library, without_repeats
+from connectors.net.settings import (
+    HttpMailboxSettings,
+    all_or_duration,
+    need_library,
+    without_repeats,
+)
 from connectors.net.tls import CaFile, tls_context
 from connectors.soap.call import SoapCaller
 from daemon.core.dpv import CONFIDENTIAL_POST
@@ -42,7 +47,6 @@ from daemon.core.model import Letter, LetterRef, Part, PartState
 from daemon.core.ports import Channel, Finding, Listing
 from daemon.core.settings import (
     Duration,
-    MailboxSettings,
     OrganisationNumber,
     PositiveDuration,
     SecretFile,
@@ -55,7 +59,7 @@ _CLOCKS_APART = timedelta(days=1)
 _MIB = 1 << 20
 
 
-class Settings(MailboxSettings):
+class Settings(HttpMailboxSettings):
     """`[mailbox.NAME]` with `type = "altinn2"`."""
 
     url: Address
@@ -92,6 +96,7 @@ def connect(name: str, settings: Settings) -> Altinn2:
             tls=tls,
             seconds=settings.timeout.total_seconds(),
             largest=settings.largest_letter * _MIB,
+            proxies=settings.proxies,
         )
 
     refusal_lasts = min(_REFUSAL_LASTS, settings.poll_every / 2).total_seconds()

@@ -50,6 +50,7 @@ def connect(name: str, settings: Settings) -> Altinn3:
         HttpClient(
             longest_pause=longest_pause(settings.poll_every).total_seconds(),
             ca_file=settings.ca_file,
+            proxies=settings.proxies,
         ),
     )
 
@@ -85,7 +86,9 @@ class Altinn3:
         platform = Platform(http, self._tokens, settings.platform_url, self._identity.headers)
         self._correspondence = Correspondence(platform)
         self._discovery = Discovery(platform, self._correspondence, clock)
-        self._register = CompanyRegister(settings.company_register, settings.ca_file)
+        self._register = CompanyRegister(
+            settings.company_register, settings.ca_file, settings.proxies
+        )
         self.finds_resources = settings.resources is None
         """Whether the registry decides which resources are listed."""
 
@@ -210,6 +213,10 @@ class Altinn3:
         That is its token, the exchange, access to each service, and resources in use that are not
         configured. Where the registry decides which resources there are, it is asked first.
         """
+        settings = self._settings
+        yield from access.check_proxies(
+            settings.proxies, settings.maskinporten_url, settings.platform_url
+        )
         yield access.check_key(
             self._identity.key,
             self._identity.key_id,

@@ -32,7 +32,7 @@ def as_exception(
 
     `connected` says whether the request was on its way, `proxy` which proxy it went through.
     """
-    if proxy and not connected and (found := _proxy_problem(code, words, curl, proxy)):
+    if proxy and not connected and (found := _proxy_problem(code, curl, proxy)):
         return found
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return TimeoutError()
@@ -63,18 +63,14 @@ def _no_connection(code: int, words: str, curl: pycurl.Curl) -> OSError | None:
 def _tls_error(code: int, words: str) -> ssl.SSLError:
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         found = ssl.SSLCertVerificationError(1, words)
-        found.verify_message = _of_certificate(words)
+        found.verify_message = re.sub(r"^SSL certificate problem: |^SSL: ", "", words)
         return found
     error = ssl.SSLError(1, words)
     error.reason = words.rpartition(":")[2].strip() or "no answer in TLS"
     return error
 
 
-def _of_certificate(words: str) -> str:
-    return re.sub(r"^SSL certificate problem: |^SSL: ", "", words)
-
-
-def _proxy_problem(code: int, words: str, curl: pycurl.Curl, proxy: Proxy) -> ProxyProblem | None:
+def _proxy_problem(code: int, curl: pycurl.Curl, proxy: Proxy) -> ProxyProblem | None:
     """Return what is wrong with the proxy; None if the error is the server's."""
     status = curl.getinfo(pycurl.HTTP_CONNECTCODE)
     if code == pycurl.E_OPERATION_TIMEDOUT:
@@ -83,16 +79,14 @@ def _proxy_problem(code: int, words: str, curl: pycurl.Curl, proxy: Proxy) -> Pr
         return None
     if status:
         return ProxyProblem.refused(proxy, status)
-    if reason := _no_proxy(code, words, curl):
+    if reason := _no_proxy(code, curl):
         return ProxyProblem.unreachable(proxy, reason)
     return ProxyProblem.cut(proxy)
 
 
-def _no_proxy(code: int, words: str, curl: pycurl.Curl) -> str:
+def _no_proxy(code: int, curl: pycurl.Curl) -> str:
     """Return why no connection to a proxy could be made, if that is what went wrong."""
     if code == pycurl.E_COULDNT_RESOLVE_PROXY:
         return f"its name cannot be resolved ({_NAME_UNKNOWN})"
-    if code == pycurl.E_PEER_FAILED_VERIFICATION:
-        return f"its certificate cannot be verified ({_of_certificate(words)})"
     number = curl.getinfo(pycurl.OS_ERRNO)
     return os.strerror(number).lower() if code == pycurl.E_COULDNT_CONNECT and number else ""

@@ -141,15 +141,11 @@ def _new_curl(trust: Trust, connect_seconds: float) -> pycurl.Curl:
 
 
 def _set_trust(curl: pycurl.Curl, trust: Trust) -> None:
-    """Name the authorities for servers and proxies, and unset those that libcurl was built with."""
-    for file, bundle, folder in (
-        (pycurl.CAINFO, pycurl.CAINFO_BLOB, pycurl.CAPATH),
-        (pycurl.PROXY_CAINFO, pycurl.PROXY_CAINFO_BLOB, pycurl.PROXY_CAPATH),
-    ):
-        curl.unsetopt(file)
-        if trust.bundle:
-            curl.setopt(bundle, trust.bundle)
-        if trust.folder:
-            curl.setopt(folder, trust.folder)
-        else:
-            curl.unsetopt(folder)
+    """Name the authorities, and unset those that libcurl was built with."""
+    curl.unsetopt(pycurl.CAINFO)
+    if trust.bundle:
+        curl.setopt(pycurl.CAINFO_BLOB, trust.bundle)
+    if trust.folder:
+        curl.setopt(pycurl.CAPATH, trust.folder)
+    else:
+        curl.unsetopt(pycurl.CAPATH)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from connectors.net.proxy_problem import ProxyProblem
+from connectors.net.proxy_tunnel import open_tunnel
+from daemon.core.proxies import Proxies, Proxy
 from daemon.core.settings import PositiveDuration
 
 if TYPE_CHECKING:
@@ -42,17 +44,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
+def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float, proxies: Proxies) -> str:
     """Connect to a web address, with TLS for https, describe the connection, and close it.
 
-    Raises OSError.
+    Raises OSError, and ProxyProblem.
     """
+    proxy = proxies.of(str(url))
     port = url.port or (443 if url.scheme == "https" else 80)
-    with socket.create_connection((url.host, port), timeout=seconds) as plain:
+    how = f", {proxies.through(str(url))}" if proxy else ""
+    with _connected(url, port, seconds, proxy) as plain:
         if url.scheme == "http":
-            return "unencrypted"
+            return f"unencrypted{how}"
         with tls.wrap_socket(plain, server_hostname=url.host) as encrypted:
-            return f"encrypted with {encrypted.version()}"
+            return f"encrypted with {encrypted.version()}{how}"
+
+
+def _connected(url: httpx.URL, port: int, seconds: float, proxy: Proxy | None) -> socket.socket:
+    if proxy is None:
+        return socket.create_connection((url.host, port), timeout=seconds)
+    return open_tunnel(proxy, url.host, port, seconds, only_reach=url.scheme == "http")
 
 
 def explain_error(error: BaseException, otherwise: str) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 from connectors.net.socket_deadline import SocketDeadline
 
-_CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
+_REACHED = "connection.connect_tcp.complete"
+_THROUGH = "proxy.start_tls.started"
+_CONNECTED = frozenset({_REACHED, "connection.start_tls.complete", "proxy.start_tls.complete"})
 
 
 class ExchangeDeadline(SocketDeadline):
@@ -21,8 +23,14 @@ class ExchangeDeadline(SocketDeadline):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.extensions: dict[str, Any] = {"trace": self._watch}
+        self.reached = False
+        """Whether something could be connected to: the server, or the proxy before it."""
+        self.tunnelled = False
+        """Whether a proxy has connected to the server; only for https."""
 
     def _watch(self, event: str, info: Mapping[str, Any]) -> None:
         """Take the connection as soon as there is one; httpcore calls this at each step."""
+        self.reached = self.reached or event == _REACHED
+        self.tunnelled = self.tunnelled or event == _THROUGH
         if event in _CONNECTED:
             self.guard(info["return_value"].get_extra_info("socket"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from connectors.net.diagnostics import is_loopback
 from daemon.core.ports import Finding
+from daemon.core.proxies import Proxies
 
 if TYPE_CHECKING:
     import httpx
@@ -19,15 +20,18 @@ _LONGEST = (
 )
 
 
-def check_plain_http(subject: str, who: str, url: httpx.URL, seconds: float) -> Iterator[Finding]:
+def check_plain_http(
+    subject: str, who: str, url: httpx.URL, seconds: float, proxies: Proxies
+) -> Iterator[Finding]:
     """Report what is wrong with an http address that can be connected to; nothing for https.
 
-    `who` is the server in words. It is asked for TLS, and sent nothing else.
+    `who` is the server in words. It is asked for TLS, unless it is behind a proxy, and sent nothing
+    else.
     """
     if url.scheme != "http":
         return
     port = url.port or 80
-    if _speaks_tls(url.host, port, min(seconds, _LONGEST)):
+    if proxies.of(str(url)) is None and _speaks_tls(url.host, port, min(seconds, _LONGEST)):
         text = (
             f"{who} speaks TLS on port {port}, so plain HTTP fails there; write https in the "
             "address"

@@ -1,6 +1,7 @@
 """HTTP for connectors that call a server named by the operator: the webhook, and SOAP.
 
-No redirect is followed, no proxy or .netrc of the environment is used, and nothing is decompressed.
+No redirect is followed, no .netrc is used, no proxy but the one that is meant for the address, and
+nothing is decompressed.
 Each call has a connection of its own, the response is bounded, and one time limit covers the whole
 exchange.
 """
@@ -8,6 +9,7 @@ exchange.
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ import httpx
 
 from connectors.net.diagnostics import CHECK_PROXY, explain_error, remedy_for
 from connectors.net.httpx_deadline import ExchangeDeadline
+from connectors.net.proxy_problem import NEEDS_LOGIN, ProxyProblem
 from connectors.net.retry_after import http_date, retry_after
 from connectors.net.status import REDIRECTS
+from daemon.core.proxies import Proxies, Proxy
 
 _TOO_SLOW = "check whether it is overloaded, or raise timeout"
 
@@ -76,7 +80,7 @@ class SafeClient:
     """Makes calls, from any number of threads.
 
     `seconds` limits a whole call, `largest` its response in bytes. Credentials in `basic` (name and
-    password) are sent with each call.
+    password) are sent with each call. Without `proxies`, calls are direct.
     """
 
     def __init__(
@@ -86,18 +90,15 @@ class SafeClient:
         seconds: float,
         largest: int,
         basic: tuple[str, str] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self.seconds = seconds
         self._largest = largest
-        self._client = httpx.Client(
-            verify=tls,
-            auth=httpx.BasicAuth(*(text.encode() for text in basic)) if basic else None,
-            timeout=seconds,
-            follow_redirects=False,
-            trust_env=False,  # the service's environment must not decide where letters go
-            limits=httpx.Limits(max_keepalive_connections=0),
-            headers={"user-agent": "postmottak", "accept-encoding": "identity"},
-        )
+        self._tls = tls
+        self._basic = basic
+        self._proxies = proxies or Proxies()
+        self._clients: dict[Proxy | None, httpx.Client] = {}
+        self._lock = threading.Lock()
 
     def whole(
         self, method: str, url: str, headers: Mapping[str, str], body: RequestBody | None = None
@@ -135,32 +136,81 @@ class SafeClient:
 
     def close(self) -> None:
         """Close connections. May be called twice."""
-        self._client.close()
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        for each in clients.values():
+            each.close()
+
+    def _client(self, proxy: Proxy | None) -> httpx.Client:
+        with self._lock:
+            if proxy not in self._clients:
+                self._clients[proxy] = self._new_client(proxy)
+            return self._clients[proxy]
+
+    def _new_client(self, proxy: Proxy | None) -> httpx.Client:
+        basic = self._basic
+        return httpx.Client(
+            verify=self._tls,
+            auth=httpx.BasicAuth(*(text.encode() for text in basic)) if basic else None,
+            timeout=self.seconds,
+            follow_redirects=False,
+            trust_env=False,  # what counts of it is in the proxies already
+            proxy=proxy.secret_url if proxy else None,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"user-agent": "postmottak", "accept-encoding": "identity"},
+        )
 
     @contextmanager
     def _exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: RequestBody | None
     ) -> Iterator[httpx.Response]:
         sized = {"content-length": str(body.size)} if body else {}
+        proxy = self._proxies.of(url)
         with ExchangeDeadline(self.seconds) as deadline:
             try:
-                with self._client.stream(
+                with self._client(proxy).stream(
                     method,
                     url,
                     headers={**headers, **sized},
                     content=body.chunks if body else None,
                     extensions=deadline.extensions,
                 ) as response:
+                    if proxy and response.status_code == NEEDS_LOGIN:
+                        raise _of_proxy(ProxyProblem.refused(proxy, NEEDS_LOGIN))
                     yield response
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise self._failed(error, late=deadline.passed) from error
+                raise self._failed(error, deadline, proxy, url) from error
 
-    def _failed(self, error: Exception, *, late: bool) -> CallFailed:
-        if late:
+    def _failed(
+        self, error: Exception, deadline: ExchangeDeadline, proxy: Proxy | None, url: str
+    ) -> CallFailed:
+        if proxy and (found := _proxy_problem(error, deadline, proxy, url)):
+            return _of_proxy(found)
+        if deadline.passed:
             reason = f"it sent no complete answer within {self.seconds:g} seconds"
             return CallFailed(reason, _TOO_SLOW)
         reason = explain_error(error, "it sent no complete answer")
         return CallFailed(reason, remedy_for(error))
+
+
+def _of_proxy(problem: ProxyProblem) -> CallFailed:
+    return CallFailed(str(problem), problem.remedy)
+
+
+def _proxy_problem(
+    error: Exception, deadline: ExchangeDeadline, proxy: Proxy, url: str
+) -> ProxyProblem | None:
+    """Return what is wrong with the proxy; None if the error is the server's."""
+    if not deadline.reached:
+        return ProxyProblem.unreachable(proxy, explain_error(error, ""))
+    if deadline.tunnelled or not url.startswith("https:"):
+        return None
+    if isinstance(error, httpx.ProxyError):
+        status = str(error).partition(" ")[0]
+        return ProxyProblem.refused(proxy, int(status)) if status.isdigit() else None
+    if deadline.passed or isinstance(error, httpx.TimeoutException):
+        return ProxyProblem.silent(proxy)
+    return ProxyProblem.cut(proxy)
 
 
 def _refuse(response: httpx.Response) -> None:

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import importlib.util
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from connectors.net.diagnostics import is_host, is_loopback
-from daemon.core.settings import duration
+from daemon.core.network import ProxyOptions
+from daemon.core.proxies import Proxies
+from daemon.core.settings import MailboxSettings, duration
+
+
+class HttpMailboxSettings(MailboxSettings, ProxyOptions):
+    """Base of the `Settings` of a mailbox that is called over HTTP.
+
+    A proxy of its own, or none with an empty one, takes the place of `[network]`.
+    """
+
+    @model_validator(mode="after")
+    def _exceptions_have_proxy(self) -> Self:
+        if self.no_proxy and not self.proxy:
+            raise ValueError("has no_proxy without proxy; write both, or both into [network]")
+        return self
+
+    @property
+    def proxies(self) -> Proxies:
+        """The HTTP proxies for the mailbox's connections."""
+        return super().proxies if self.proxy is None else self.own_proxies()
 
 
 def all_or_duration(value: object) -> timedelta | None:

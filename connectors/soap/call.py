@@ -16,6 +16,7 @@ from connectors.net.safe_client import (
     RequestBody,
     SafeClient,
 )
+from daemon.core.proxies import Proxies
 
 __all__ = [
     "LARGEST_ANSWER",
@@ -37,7 +38,7 @@ class SoapCaller:
     """Makes calls, from any number of threads; each has a connection of its own.
 
     `seconds` limits a whole call, `largest` its response in bytes. Credentials in `basic` (name and
-    password) are sent with each call.
+    password) are sent with each call. Without `proxies`, calls are direct.
     """
 
     def __init__(
@@ -47,8 +48,11 @@ class SoapCaller:
         seconds: float,
         largest: int = LARGEST_ANSWER,
         basic: tuple[str, str] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
-        self._client = SafeClient(tls=tls, seconds=seconds, largest=largest, basic=basic)
+        self._client = SafeClient(
+            tls=tls, seconds=seconds, largest=largest, basic=basic, proxies=proxies
+        )
 
     def get(self, url: str) -> SoapAnswer:
         """Fetch what is at the address. Raises CallFailed."""

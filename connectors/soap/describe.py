@@ -6,6 +6,7 @@ The output lists its operations, each with a configuration to start from.
 from __future__ import annotations
 
 import json
+import os
 import re
 import ssl
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from connectors.soap.mtom import XMIME
 from connectors.soap.shape import Kind, Node, Operation, operations
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, open_wsdl
 from daemon.core.errors import OperatorError
+from daemon.core.proxies import environment_proxies
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -108,7 +110,12 @@ def describe(source: str) -> str:
     """Return the WSDL's operations, each with a section to paste. Raises OperatorError."""
     try:
         need_library("zeep", "soap")
-        caller = SoapCaller(tls=ssl.create_default_context(), seconds=30, largest=LARGEST_WSDL)
+        caller = SoapCaller(
+            tls=ssl.create_default_context(),
+            seconds=30,
+            largest=LARGEST_WSDL,
+            proxies=environment_proxies(os.environ),
+        )
         hints = Hints()
         found = list(operations(open_wsdl(source, caller.get, notice=hints.notice)))
     except CallFailed as error:

@@ -134,8 +134,10 @@ def _configuration(folder: Path, key_expires: date | None) -> str:
     if key_expires:
         kept = re.sub(r'(?m)^key_expires = "" *', f"key_expires = {key_expires}".ljust(33), kept)
     kept = re.sub(
-        r"(?m)^(?=(?:maskinporten_url|platform_url) =)", "# ", kept
-    )  # they follow from the environment
+        r"(?m)^(?=(?:maskinporten_url|platform_url|proxy|proxy_password_file|no_proxy) =)",
+        "# ",
+        kept,
+    )  # the addresses follow from the environment, and few need a proxy
     if folder.absolute() != _USUAL:
         kept = kept.replace("sqlite:////var/lib/postmottak/", "sqlite:///").replace(
             '"/var/lib/postmottak/', '"'

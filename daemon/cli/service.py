@@ -16,7 +16,7 @@ from daemon.cli.output import Exit, Json, options, print_json, print_table
 from daemon.core.errors import ConfigurationError, PostmottakError
 
 if TYPE_CHECKING:
-    from daemon.config.loader import StoreSettings
+    from daemon.config.store import StoreSettings
     from daemon.service.poll_summary import PollSummary
 
 

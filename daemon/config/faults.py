@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.core.bounded_file import read_text_bounded
 from daemon.core.errors import ConfigurationError, Fault
+from daemon.core.proxies import Proxies
 from daemon.core.spelling import did_you_mean, other_word_for
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -199,9 +200,14 @@ class FaultList:
         base: Path,
         *,
         open_secrets: bool = True,
+        proxies: Proxies | None = None,
     ) -> Model | None:
         """Return the values as `model`, or None after recording a fault for each error in them."""
-        context = {"base": base, "open_secrets": open_secrets}
+        context = {
+            "base": base,
+            "open_secrets": open_secrets,
+            **({"proxies": proxies} if proxies else {}),
+        }
         try:
             return model.model_validate(dict(values), context=context)
         except ValidationError as error:

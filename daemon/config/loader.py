@@ -13,14 +13,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from daemon.config.cautions import add_cautions
 from daemon.config.faults import FaultList, KeyPath, Model, read_toml
 from daemon.config.listen import Address, ListenAddress
+from daemon.config.store import StoreSettings
 from daemon.config.web import WebSettings
 from daemon.core.dpv import service_code
 from daemon.core.errors import Fault
+from daemon.core.network import ProxyOptions
+from daemon.core.proxies import Proxies
 from daemon.core.settings import (
     FOREVER,
     ConnectorSettings,
@@ -30,7 +33,6 @@ from daemon.core.settings import (
     KeepingTime,
     MailboxSettings,
     SecretFile,
-    base_folder,
 )
 
 Kind = Literal["mailbox", "destination"]
@@ -38,9 +40,9 @@ AlertLanguage = Literal["nb", "nn", "en"]
 FindSettings = Callable[[Kind, str], type[ConnectorSettings] | None]
 """Returns the settings that a connector of this kind and type declares; None if unknown."""
 
-_SQLITE = "sqlite:///"
 _SECTIONS = (
     "store",
+    "network",
     "mailbox",
     "destination",
     "delivery",
@@ -51,42 +53,6 @@ _SECTIONS = (
     "monitoring",
     "web",
 )
-
-
-def _database_url(text: str, info: ValidationInfo) -> str:
-    if not text.startswith(_SQLITE):
-        raise ValueError(
-            'is not a supported database; write "sqlite:////var/lib/postmottak/postmottak.db"'
-        )
-    name = text.removeprefix(_SQLITE)
-    if not name:
-        raise ValueError(
-            'does not name a file; write "sqlite:////var/lib/postmottak/postmottak.db"'
-        )
-    path = Path(name)
-    base = base_folder(info)
-    if not path.is_absolute():
-        first = path.parts[0] if len(path.parts) > 1 else ""
-        if first and Path("/", first).is_dir() and not (base / first).is_dir():
-            raise ValueError(
-                "is a relative path that looks like an absolute one; write four slashes: "
-                f"sqlite:////{path}"
-            )
-    return _SQLITE + str((base / path).absolute())
-
-
-class StoreSettings(BaseModel):
-    """`[store]`: where letters are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    database: Annotated[str, AfterValidator(_database_url)]
-    content: FilePath
-
-    @property
-    def database_path(self) -> Path:
-        """The database file."""
-        return Path(self.database.removeprefix(_SQLITE))
 
 
 class DeliverySettings(BaseModel):
@@ -284,8 +250,10 @@ class _SectionReader:
             else None
         )
         web = self.section(WebSettings, values, "web") if "web" in values else None
-        mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values)))
-        destinations = tuple(map(_as_destination, self.connectors("destination", values)))
+        network = self.section(ProxyOptions, values, "network")
+        proxies = self.proxies(network)
+        mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values, proxies)))
+        destinations = tuple(map(_as_destination, self.connectors("destination", values, proxies)))
         self.check_alerts(alerts, values, destinations)
         add_cautions(self.faults, values, monitoring.listen if monitoring else None)
         configuration = None
@@ -313,6 +281,15 @@ class _SectionReader:
             routing_file=routing.file if routing else None,
             destination_names=tuple(named) if isinstance(named, dict) else (),
         )
+
+    def proxies(self, network: ProxyOptions | None) -> Proxies:
+        """Return the proxies of `[network]`; none where that, or the environment, is faulty."""
+        try:
+            return network.own_proxies() if network else Proxies()
+        except ValueError as error:
+            remedy = 'Correct the variable, or write proxy = "" into [network] to use no proxy'
+            self.faults.add(("network",), str(error), remedy)
+            return Proxies()
 
     def check_alerts(
         self,
@@ -346,11 +323,19 @@ class _SectionReader:
         return self.validate(model, found, (name,))
 
     def validate(
-        self, model: type[Model], values: Mapping[str, Any], where: KeyPath
+        self,
+        model: type[Model],
+        values: Mapping[str, Any],
+        where: KeyPath,
+        proxies: Proxies | None = None,
     ) -> Model | None:
-        return self.faults.validate(model, values, where, self.base, open_secrets=self.open_secrets)
+        return self.faults.validate(
+            model, values, where, self.base, open_secrets=self.open_secrets, proxies=proxies
+        )
 
-    def connectors(self, kind: Kind, values: dict[str, Any]) -> tuple[ConnectorConfiguration, ...]:
+    def connectors(
+        self, kind: Kind, values: dict[str, Any], proxies: Proxies
+    ) -> tuple[ConnectorConfiguration, ...]:
         tables = values.get(kind)
         if not isinstance(tables, dict) or not tables:
             self.faults.add(
@@ -359,10 +344,12 @@ class _SectionReader:
                 f"Add a section [{kind}.NAME] with a type",
             )
             return ()
-        found = (self.connector(kind, name, table) for name, table in tables.items())
+        found = (self.connector(kind, name, table, proxies) for name, table in tables.items())
         return tuple(connector for connector in found if connector)
 
-    def connector(self, kind: Kind, name: str, table: Any) -> ConnectorConfiguration | None:
+    def connector(
+        self, kind: Kind, name: str, table: Any, proxies: Proxies
+    ) -> ConnectorConfiguration | None:
         where = (kind, name)
         if not isinstance(table, dict):
             self.faults.add(where, "must be a section", f"Write it as a section: [{kind}.NAME]")
@@ -381,7 +368,7 @@ class _SectionReader:
             )
             return None
         rest = {key: value for key, value in table.items() if key != "type"}
-        settings = self.validate(declared, rest, where)
+        settings = self.validate(declared, rest, where, proxies)
         return (
             ConnectorConfiguration(name=name, type=str(connector_type), settings=settings)
             if settings

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+_PROXY_PORT = 80
 _EXAMPLE = 'write it such as "http://proxy.example.no:3128"'
 
 
@@ -21,8 +22,6 @@ _EXAMPLE = 'write it such as "http://proxy.example.no:3128"'
 class Proxy:
     """A proxy. `str` does not show its password."""
 
-    scheme: str
-    """How the proxy itself is spoken to, `http` or `https`."""
     host: str
     port: int
     username: str = ""
@@ -31,7 +30,7 @@ class Proxy:
     @property
     def address(self) -> str:
         """Its address without user name and password, such as `http://proxy.example.no:3128`."""
-        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}"
+        return f"http://{_bracketed(self.host)}:{self.port}"
 
     @property
     def secret_url(self) -> str:
@@ -39,7 +38,7 @@ class Proxy:
         if not self.username:
             return self.address
         name, password = (quote(each, safe="") for each in (self.username, self.password))
-        return f"{self.scheme}://{name}:{password}@{_bracketed(self.host)}:{self.port}"
+        return f"http://{name}:{password}@{_bracketed(self.host)}:{self.port}"
 
     def __str__(self) -> str:
         return self.address
@@ -58,10 +57,20 @@ class Proxies:
 
     http: Proxy | None = None
     https: Proxy | None = None
+    from_environment: bool = False
+    """Whether it is the environment that names them."""
     exceptions: tuple[str, ...] = ()
     """Hosts that are reached directly: names with all names below them, addresses, networks such
     as `10.0.0.0/8`, each with or without a port, or `*` for all.
     """
+
+    def through(self, url: str) -> str:
+        """Return the proxy for a web address in words, as the end of a sentence; empty for none."""
+        proxy = self.of(url)
+        if proxy is None:
+            return ""
+        named = ", which the environment names" if self.from_environment else ""
+        return f"through the proxy {proxy}{named}"
 
     def of(self, url: str) -> Proxy | None:
         """Return the proxy for a web address; None if it is reached directly."""
@@ -73,7 +82,7 @@ class Proxies:
         if proxy is None or _is_this_machine(host):
             return None
         port = parts.port or _PORTS.get(parts.scheme)
-        excepted = any(_concerns(entry(each), host, port) for each in self.exceptions)
+        excepted = any(_concerns(no_proxy_entry(each), host, port) for each in self.exceptions)
         return None if excepted else proxy
 
 
@@ -87,14 +96,13 @@ def parse_proxy(text: str) -> Proxy:
         port = parts.port
     except ValueError:
         raise ValueError(f"is not a valid address of a proxy; {_EXAMPLE}") from None
-    if parts.scheme not in _PORTS:
+    if parts.scheme != "http":
         raise ValueError(f"is not the address of an HTTP proxy; {_EXAMPLE}")
     if not parts.hostname or parts.path.strip("/") or parts.query or _is_odd(text):
         raise ValueError(f"is not a valid address of a proxy; {_EXAMPLE}")
     return Proxy(
-        scheme=parts.scheme,
         host=parts.hostname,
-        port=port or _PORTS[parts.scheme],
+        port=port or _PROXY_PORT,
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
     )
@@ -110,15 +118,20 @@ def environment_proxies(environment: Mapping[str, str]) -> Proxies:
 
     Names in lower case come first, as curl has it. Raises ValueError, which names the variable.
     """
+    http = _from_environment(environment, "http_proxy")
+    https = _from_environment(environment, "https_proxy")
+    if http is https is None:
+        return Proxies()
     listed = _variable(environment, "no_proxy")[1]
     return Proxies(
-        http=_from_environment(environment, "http_proxy"),
-        https=_from_environment(environment, "https_proxy"),
-        exceptions=tuple(each.strip() for each in listed.split(",") if each.strip()),
+        http=http,
+        https=https,
+        from_environment=True,
+        exceptions=tuple(each.strip() for each in listed.split(",") if _is_entry(each.strip())),
     )
 
 
-def entry(text: str) -> _Exception:
+def no_proxy_entry(text: str) -> _Exception:
     """Return an entry of `no_proxy`: the host without a leading dot, and the port.
 
     Raises ValueError.
@@ -134,6 +147,15 @@ def entry(text: str) -> _Exception:
             'address, or a network such as "10.0.0.0/8"'
         ) from None
     return _Exception(text, None)
+
+
+def _is_entry(text: str) -> bool:
+    """Return whether a piece of `NO_PROXY` says something; others are left out, as curl does."""
+    try:
+        no_proxy_entry(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_environment(environment: Mapping[str, str], name: str) -> Proxy | None:
@@ -191,6 +213,8 @@ def proxies(
     """
     if proxy is None:
         found = environment_proxies(environment)
+        if found == Proxies():
+            return found
         return replace(found, exceptions=(*found.exceptions, *exceptions))
     if not proxy:
         return Proxies()

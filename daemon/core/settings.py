@@ -8,15 +8,25 @@ import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PrivateAttr,
+    Strict,
+    ValidationInfo,
+    model_validator,
+)
 
 from daemon.core.access import why_no_secret, why_not_read
 from daemon.core.bounded_file import read_bounded
 from daemon.core.key_forms import binary_form
 from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
+from daemon.core.proxies import Proxies
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -25,6 +35,20 @@ class ConnectorSettings(BaseModel):
     """Base of every connector's settings; the two below are the bases to derive from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    _network_proxies: Proxies = PrivateAttr(default_factory=Proxies)
+
+    @model_validator(mode="after")
+    def _take_proxies(self, info: ValidationInfo) -> Self:
+        """Take the proxies of `[network]`, which the reader of the file hands on."""
+        context: dict[str, Any] = info.context or {}
+        self._network_proxies = context.get("proxies", self._network_proxies)
+        return self
+
+    @property
+    def proxies(self) -> Proxies:
+        """The HTTP proxies for the connector's connections."""
+        return self._network_proxies
 
 
 def duration(text: object) -> timedelta:

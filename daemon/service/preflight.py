@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from daemon.config.loader import Configuration, StoreSettings
+from daemon.config.loader import Configuration
+from daemon.config.store import StoreSettings
 from daemon.core.errors import Fault, StoreError
 from daemon.core.mounts import MOUNTS, mount_of
 from daemon.core.settings import Secret

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon.config.loader import StoreSettings
+from daemon.config.store import StoreSettings
 from daemon.core.access import user, why_not_written
 from daemon.core.errors import StoreError
 from daemon.core.ports import Finding

@@ -12,7 +12,8 @@ from pathlib import Path
 import structlog
 
 from daemon.config import loader
-from daemon.config.loader import Configuration, StoreSettings
+from daemon.config.loader import Configuration
+from daemon.config.store import StoreSettings
 from daemon.core.errors import ConfigurationError
 from daemon.routing.table import Table, parse_table
 from daemon.service import plugins, stack

@@ -17,6 +17,7 @@ from standardwebhooks import WebhookVerificationError
 
 from connectors.net import plain_http
 from daemon.core.errors import TemporaryFailure
+from daemon.core.proxies import Proxies
 from daemon.core.settings import Secret
 from tests.conftest import MakeParcel
 from tests.connectors.webhook_tools import SECRET, webhook_to
@@ -277,6 +278,8 @@ def test_http_to_a_port_of_https(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_http, "_speaks_tls", lambda *_: False)
     for port, number in ((8443, 1), (443, 1), (8080, 0)):
         url = httpx.URL(f"http://127.0.0.1:{port}/x")
-        found = list(plain_http.check_plain_http("destination erp", "the receiver", url, 1))
+        found = list(
+            plain_http.check_plain_http("destination erp", "the receiver", url, 1, Proxies())
+        )
         assert len(found) == number
         assert all(each.ok and each.warning and "write https" in each.text for each in found)

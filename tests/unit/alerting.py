@@ -16,8 +16,8 @@ from daemon.config.loader import (
     DestinationConfiguration,
     MailboxConfiguration,
     RoutingSettings,
-    StoreSettings,
 )
+from daemon.config.store import StoreSettings
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault
 from daemon.core.ports import Destination, Notification

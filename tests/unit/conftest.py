@@ -22,7 +22,8 @@ from sqlalchemy import Engine, func, inspect
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
-from daemon.config.loader import Configuration, DeliverySettings, RoutingSettings, StoreSettings
+from daemon.config.loader import Configuration, DeliverySettings, RoutingSettings
+from daemon.config.store import StoreSettings
 from daemon.core.model import (
     Attachment,
     DecisionRow,

@@ -14,13 +14,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from daemon.config.loader import (
-    AlertSettings,
-    Configuration,
-    DeliverySettings,
-    RoutingSettings,
-    StoreSettings,
-)
+from daemon.config.loader import AlertSettings, Configuration, DeliverySettings, RoutingSettings
+from daemon.config.store import StoreSettings
 from daemon.core.connector_calls import call_connector, outcome_of
 from daemon.core.errors import ConnectorFault, Fault, MailboxUnavailable, StoreError
 from daemon.core.model import (

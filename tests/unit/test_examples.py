@@ -22,15 +22,17 @@ from daemon.config.loader import (
     MonitoringSettings,
     RetentionSettings,
     RoutingSettings,
-    StoreSettings,
 )
+from daemon.config.store import StoreSettings
 from daemon.config.web import OidcSettings, ProxySettings, WebSettings
+from daemon.core.network import ProxyOptions
 from daemon.service import plugins, stack
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = tomllib.loads((CONFIG / "postmottak.example.toml").read_text(encoding="utf-8"))
 SECTIONS: dict[str, tuple[dict[str, Any], type[BaseModel]]] = {
     "store": (EXAMPLE["store"], StoreSettings),
+    "network": (EXAMPLE["network"], ProxyOptions),
     "delivery": (EXAMPLE["delivery"], DeliverySettings),
     "retention": (EXAMPLE["retention"], RetentionSettings),
     "routing": (EXAMPLE["routing"], RoutingSettings),
@@ -84,6 +86,7 @@ def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
         "port",
         "security",
         "password_file",
+        "proxy",
     }
     for settings in shown:
         for name, field in type(settings).model_fields.items():
@@ -132,7 +135,7 @@ def _write_secrets(folder: Path) -> None:
         "altinn2-user-password",
         "altinn2-user-pin",
     )
-    for name in ("sftp.password", "smb.password", "s3.secret", *altinn2):
+    for name in ("sftp.password", "smb.password", "s3.secret", "proxy.password", *altinn2):
         (folder / name).write_text("not a secret")
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     (folder / "known_hosts").write_text(f"sftp.example.no {key}")

@@ -20,8 +20,8 @@ from daemon.config.loader import (
     DeliverySettings,
     MailboxConfiguration,
     RoutingSettings,
-    StoreSettings,
 )
+from daemon.config.store import StoreSettings
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault
 from daemon.core.model import MarkKind, Outcome, PartState, Policy, SightingState

@@ -18,8 +18,8 @@ from daemon.config.loader import (
     DeliverySettings,
     MailboxConfiguration,
     RoutingSettings,
-    StoreSettings,
 )
+from daemon.config.store import StoreSettings
 from daemon.core.bookkeeping import Alert
 from daemon.core.errors import AccessRefused, MailboxUnavailable
 from daemon.core.model import MarkKind, PartState, Policy, SightingState

@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.loader import (
-    ApiSettings,
-    Configuration,
-    DeliverySettings,
-    RoutingSettings,
-    StoreSettings,
-)
+from daemon.config.loader import ApiSettings, Configuration, DeliverySettings, RoutingSettings
+from daemon.config.store import StoreSettings
 from daemon.core.errors import StoreError
 from daemon.core.settings import Secret
 from daemon.service import preflight
