@@ -7,7 +7,7 @@ from typing import Self
 from daemon.core.proxies import Proxy
 
 NEEDS_LOGIN = 407
-_SETTINGS = "`proxy` in [network], or HTTPS_PROXY in the environment"
+_SETTINGS = "`proxy` in the configuration, or HTTPS_PROXY in the environment"
 
 
 class ProxyProblem(Exception):

@@ -3,6 +3,9 @@ the test moves where it can."""
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
 import socket
 import ssl
 import subprocess
@@ -12,12 +15,14 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 
 from connectors.net.http_client import HttpClient
 from connectors.net.http_response import HttpResponse, json_object
@@ -293,3 +298,93 @@ def test_certificates_are_verified(server_tls: ssl.SSLContext, ca_file: Path) ->
             get(http, server)
         with closing(HttpClient(longest_pause=300, timeouts=QUICK, ca_file=ca_file)) as http:
             assert get(http, server).status == 200
+
+
+@pytest.mark.parametrize("store", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_the_systems_authorities_are_trusted(
+    server_tls: ssl.SSLContext,
+    ca_file: Path,
+    store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """libcurl's own OpenSSL trusts what the system's trusts, be it a file or a folder of hashes,
+    and still does with an authority of the operator's in addition."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, os.devnull)
+    shutil.copy(ca_file, tmp_path / "ca.pem")
+    if store == "SSL_CERT_DIR":
+        subprocess.run(["openssl", "rehash", str(tmp_path)], check=True)
+        monkeypatch.setenv(store, str(tmp_path))
+    else:
+        monkeypatch.setenv(store, str(tmp_path / "ca.pem"))
+    another = tmp_path / "another.pem"
+    trustme.CA().cert_pem.write_to_path(str(another))
+    with Server(server_tls) as server:
+        for own in (None, another):
+            with closing(HttpClient(longest_pause=300, timeouts=QUICK, ca_file=own)) as http:
+                assert get(http, server).status == 200
+
+
+def _tls(authority: trustme.CA, *names: str, **more: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names, **more).configure_cert(context)
+    return context
+
+
+def test_what_is_wrong_with_tls_is_told(authority: trustme.CA, ca_file: Path) -> None:
+    """Another name, a certificate that has expired, and a server without TLS each have their own
+    words, and none of them is repeated within the call."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    for tls, words in (
+        (_tls(authority, "other.example"), "certificate cannot be verified .*name"),
+        (_tls(authority, "127.0.0.1", not_after=yesterday), "certificate has expired"),
+        (None, "no encrypted connection could be made .wrong version number"),
+    ):
+        with (
+            Server(tls) as server,
+            closing(HttpClient(longest_pause=300, timeouts=QUICK, ca_file=ca_file)) as http,
+            pytest.raises(MailboxUnavailable, match=words),
+        ):
+            http.get(f"https://127.0.0.1:{server.port}/x", {})
+        assert server.requests == []
+
+
+def test_a_name_that_is_unknown_is_told(http: HttpClient) -> None:
+    """A host that has no address is not called, and its name is what is complained of."""
+    with pytest.raises(MailboxUnavailable, match=r"name cannot be resolved .it is unknown"):
+        http.get("https://no-such-host.invalid/x", {})
+
+
+def test_no_other_protocol_is_spoken(http: HttpClient, tmp_path: Path) -> None:
+    """libcurl could read files; it is not allowed to."""
+    (tmp_path / "secret").write_text("hush")
+    for url in (f"file://{tmp_path}/secret", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"):
+        with pytest.raises(MailboxUnavailable):
+            http.get(url, {})
+
+
+def test_a_proxy_of_the_environment_is_not_found_by_libcurl(
+    http: HttpClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which proxy is used is decided before, so libcurl itself looks at no variable."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert get(http, server).status == 200
+
+
+def test_many_open_files_do_no_harm(server: Server) -> None:
+    """select, on which libcurl's Python module waits, knows no file descriptor above 1023; a call
+    beyond that is still made."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        with ExitStack() as stack:
+            for _ in range(1100):
+                stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+            http = HttpClient(longest_pause=300, timeouts=QUICK)
+            with closing(http):
+                for _ in range(3):
+                    assert get(http, server).status == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
