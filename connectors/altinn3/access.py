@@ -16,8 +16,8 @@ from joserfc.jwk import RSAKey
 
 from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.maskinporten import Tokens
-from connectors.altinn3.platform import READ
 from connectors.altinn3.registry import guess_service
+from connectors.altinn3.token_life import READ
 from connectors.altinn3.token_refusals import PartyRefused
 from connectors.net.circuit_breaker import HostUnavailable
 from daemon.core.dpv import CONFIDENTIAL_POST, find_service

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from connectors.altinn3.maskinporten import Tokens
-from connectors.altinn3.problem_details import problem_of
+from connectors.altinn3.platform_batch import PlatformBatch
+from connectors.altinn3.token_life import READ, is_dead_token, never_accepted
 from connectors.net.http_client import Download, HttpClient
 from connectors.net.http_response import HttpResponse, Parser
-from daemon.core.errors import MailboxUnavailable
 
-READ = "altinn:correspondence.read"
 DIALOGPORTEN = "digdir:dialogporten"
-
-_UNAUTHORIZED = 401
 
 _Reply = TypeVar("_Reply", HttpResponse, HttpResponse | Download)
 
@@ -60,6 +58,15 @@ class Platform:
             party, READ, "*/*", lambda headers: self._http.download(self._url + path, headers)
         )
 
+    @contextmanager
+    def batch(self, at_once: int) -> Iterator[PlatformBatch]:
+        """Make many calls at once in this thread, at most `at_once`; see PlatformBatch.
+
+        What has not ended when the block is left is broken off.
+        """
+        with self._http.batch(at_once) as batch:
+            yield PlatformBatch(batch, self._tokens, self._url, self._headers)
+
     def look_up(self, path: str, parse: Parser) -> HttpResponse:
         """Get public JSON, without a token. A failure does not count against the platform."""
         return self._public.get(
@@ -72,20 +79,7 @@ class Platform:
         for _ in range(2):
             token = self._tokens.token(party, scope)
             reply = call({**self._headers, "Authorization": f"Bearer {token}", "Accept": accept})
-            if not _is_dead_token(reply):
+            if not is_dead_token(reply):
                 return reply
             self._tokens.drop(party, scope, token)
-        raise MailboxUnavailable(
-            f"Altinn does not accept the token for {party} that it has just issued; it is tried "
-            "again at the next poll. If this persists, check that `environment` and the clock are "
-            "right, and whether Altinn requires a `subscription_key`"
-        )
-
-
-def _is_dead_token(reply: HttpResponse | Download) -> bool:
-    """Return whether the token was refused, not its bearer's rights, which have a code."""
-    return (
-        isinstance(reply, HttpResponse)
-        and reply.status == _UNAUTHORIZED
-        and problem_of(reply).code is None
-    )
+        raise never_accepted(party)

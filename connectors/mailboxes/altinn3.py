@@ -23,9 +23,10 @@ from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.envelope import letter_from, odd_flags
 from connectors.altinn3.listing import Window, find_all
 from connectors.altinn3.maskinporten import Identity, Tokens, load_key
-from connectors.altinn3.platform import READ, Platform
+from connectors.altinn3.platform import Platform
 from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
+from connectors.altinn3.token_life import READ
 from connectors.net.http_client import HttpClient
 from connectors.net.timeouts import Timeouts
 from daemon.core.elapsed import SourceTime
