@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Store
 
 _NO_PROXY = "http://127.0.0.1:9"
+_ALL_HOSTS = "*,0.0.0.0/0,::/0"
 _PIECE = 5 << 20
 """Larger files are uploaded in pieces of this size, the smallest that S3 accepts, and copied by the
 server.
@@ -131,7 +132,7 @@ def _proxy_options(settings: Settings) -> ClientConfig:
     proxy = settings.proxies.of(_address(settings))
     if proxy:
         return {"proxy_url": proxy.secret_url}
-    return {"proxy_url": _NO_PROXY, "proxy_excludes": "*"}
+    return {"proxy_url": _NO_PROXY, "proxy_excludes": _ALL_HOSTS}
 
 
 class S3Drop:

@@ -41,7 +41,7 @@ class HttpRequest:
         return ["Accept-Encoding: identity", "Content-Type:", "Expect:", *lines]
 
 
-class AnswerTooLarge(Exception):
+class BodyTooLarge(Exception):
     """The body is larger than the caller accepts."""
 
 
@@ -101,7 +101,7 @@ class Transfer:
     def heard(self, lines: list[bytes], pieces: list[bytes], waited: float) -> None:
         """Take what has come: the lines of heads and trailers so far, and new pieces of the body.
 
-        Raises ProtocolError and AnswerTooLarge.
+        Raises ProtocolError and BodyTooLarge.
         """
         self._silence.heard(waited)
         if self.head is None and (pieces or lines[-1] in _ENDS_OF_HEADS):
@@ -114,4 +114,4 @@ class Transfer:
         if self._rate:
             self._rate.received(size)
         if self.largest is not None and self._size > self.largest:
-            raise AnswerTooLarge
+            raise BodyTooLarge

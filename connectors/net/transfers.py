@@ -11,7 +11,7 @@ from connectors.net.curl_handles import CurlHandle, Trust
 from connectors.net.kept_sockets import KeptSockets
 from connectors.net.limits import Deadline, Silence, TransferTooSlow
 from connectors.net.response_head import ProtocolError
-from connectors.net.transfer import AnswerTooLarge, HttpRequest, Transfer
+from connectors.net.transfer import BodyTooLarge, HttpRequest, Transfer
 from daemon.core.proxies import Proxies
 
 _NEVER = float("inf")
@@ -162,7 +162,7 @@ class Transfers:
             return
         try:
             transfer.heard(handle.lines, handle.pieces, self._waited)
-        except (ProtocolError, AnswerTooLarge) as error:
+        except (ProtocolError, BodyTooLarge) as error:
             transfer.fault = error
         handle.pieces.clear()
 

@@ -12,7 +12,7 @@ from connectors.net.http_response import LARGEST_ANSWER, TransportProblem
 from connectors.net.limits import TransferTooSlow, Unreachable
 from connectors.net.proxy_problem import ProxyProblem
 from connectors.net.response_head import ProtocolError
-from connectors.net.transfer import AnswerTooLarge
+from connectors.net.transfer import BodyTooLarge
 
 
 def host_unavailable(host: str, trouble: TransportProblem) -> HostUnavailable:
@@ -32,7 +32,7 @@ def mapping_transport_problems() -> Iterator[None]:
         yield
     except TransferTooSlow as error:
         raise TransportProblem(str(error)) from error
-    except AnswerTooLarge as error:
+    except BodyTooLarge as error:
         text = f"its answer is larger than {LARGEST_ANSWER // 1024**2} MiB"
         raise TransportProblem(text) from error
     except ProxyProblem as error:

@@ -245,27 +245,29 @@ def test_s3_goes_through(plain: Server, tmp_path: Path) -> None:
     assert plain.requests
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
 def test_s3_takes_no_proxy_of_the_environment(
-    plain: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     """Where the configuration says that there is none, the library does not find one by itself."""
     s3 = pytest.importorskip("connectors.destinations.s3")
     pytest.importorskip("obstore", reason="obstore is not installed")
     (tmp_path / "secret").write_text("x")
-    values = {
-        "bucket": "post",
-        "endpoint": f"http://{HOST}",
-        "access_key_id": "ola",
-        "secret_key_file": "secret",
-        "timeout": "2s",
-    }
-    with running_proxy(plain.port) as proxy:
+    with running_proxy() as proxy, running_proxy() as server:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        values = {
+            "bucket": "post",
+            "endpoint": f"http://{host}:{server.port}",
+            "access_key_id": "ola",
+            "secret_key_file": "secret",
+            "timeout": "2s",
+        }
         drop = s3.S3Drop(s3.Settings.model_validate(values, context={"base": tmp_path}))
         with pytest.raises(TemporaryFailure):
             drop.names("")
         assert proxy.heads == []
+        assert (server.heads != []) is (host != "[::1]")  # nothing listens there
 
 
 def test_the_check_of_a_mailbox_names_the_proxy() -> None:
