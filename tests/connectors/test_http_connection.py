@@ -11,6 +11,7 @@ import pytest
 
 from connectors.net.http_client import HttpClient
 from connectors.net.http_response import json_object
+from connectors.sandbox.http_server import Manner, Response
 from daemon.core.errors import MailboxUnavailable
 
 # fixtures
@@ -68,6 +69,18 @@ def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(
     server.stop()
     server.start()
     assert http.post(f"{server.url}/x", {}).status == 200
+
+
+def test_a_request_on_a_kept_connection_is_sent_once(http: HttpClient, server: Server) -> None:
+    """A POST whose connection breaks before the answer may have taken effect; libcurl would send it
+    again by itself where the connection had been used before."""
+    for manner in (Manner(reset=True), Manner(cut_after=0)):
+        get(http, server)
+        server.requests.clear()
+        server.script = [Response(status=200, body=b"{}", manner=manner)]
+        with pytest.raises(MailboxUnavailable):
+            http.post(f"{server.url}/x", {})
+        assert len(server.requests) == 1
 
 
 def test_what_nobody_asked_for_is_no_answer_to_the_next_call(http: HttpClient) -> None:
