@@ -6,13 +6,14 @@ letter as read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from connectors.altinn3.listing import Window
 from connectors.altinn3.platform import Platform
+from connectors.altinn3.platform_batch import PlatformBatch
 from connectors.altinn3.problem_details import (
     ATTACHMENT_CODES,
     PART_STATES,
@@ -22,8 +23,7 @@ from connectors.altinn3.problem_details import (
     letter_error,
     problem_of,
 )
-from connectors.net.http_client import Download
-from connectors.net.http_response import HttpResponse, json_object
+from connectors.net.http_response import HttpResponse, has_end, json_object
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.core.model import LetterRef, Part, PartState
 
@@ -97,27 +97,28 @@ class Correspondence:
 
         Raises PartUnavailable too; MailboxUnavailable also while they are read.
         """
-        reply = self._platform.download(
-            ref.party, f"{_letter_path(ref)}/attachment/{quote(part.external_id, safe='')}/download"
-        )
+        reply = self._platform.download(ref.party, part_path(ref, part))
         if isinstance(reply, HttpResponse):
-            raise self._part_error(problem_of(reply), ref, part)
+            raise self.part_error(reply, ref, part)
         with closing(reply):
-            _require_a_file(reply, part)
+            require_a_file(reply.headers, part)
             yield reply.chunks
 
+    def batch(self, at_once: int) -> AbstractContextManager[PlatformBatch]:
+        """Make many calls at once in this thread; see PlatformBatch."""
+        return self._platform.batch(at_once)
+
     def _letter(self, ref: LetterRef, what: str) -> dict[str, Any]:
-        answer = self._platform.get(ref.party, _letter_path(ref) + what, json_object)
-        if answer.status != _OK:
-            raise letter_error(problem_of(answer), ref)
-        return dict(answer.value)
+        answer = self._platform.get(ref.party, letter_path(ref) + what, json_object)
+        return overview_in(answer, ref)
 
     def _post(self, ref: LetterRef, verb: str) -> ProblemDetails | None:
-        answer = self._platform.post(ref.party, f"{_letter_path(ref)}/{verb}")
+        answer = self._platform.post(ref.party, f"{letter_path(ref)}/{verb}")
         return None if answer.status == _OK else problem_of(answer)
 
-    def _part_error(self, problem: ProblemDetails, ref: LetterRef, part: Part) -> MailboxError:
+    def part_error(self, answer: HttpResponse, ref: LetterRef, part: Part) -> MailboxError:
         """Return why an attachment is refused: for good, with the letter, or only now."""
+        problem = problem_of(answer)
         about = f"attachment {part.external_id} of letter {ref.external_id}"
         if problem.code in PART_STATES:
             return PartUnavailable(
@@ -144,8 +145,21 @@ class Correspondence:
         return False
 
 
-def _letter_path(ref: LetterRef) -> str:
+def overview_in(answer: HttpResponse, ref: LetterRef) -> dict[str, Any]:
+    """Return the letter that was asked for. Raises LetterGone and what else a refusal means."""
+    if answer.status != _OK:
+        raise letter_error(problem_of(answer), ref)
+    return dict(answer.value)
+
+
+def letter_path(ref: LetterRef) -> str:
+    """Return the address of the letter on the platform."""
     return f"{_PATH}/{quote(ref.external_id, safe='')}"
+
+
+def part_path(ref: LetterRef, part: Part) -> str:
+    """Return the address of the attachment's bytes on the platform."""
+    return f"{letter_path(ref)}/attachment/{quote(part.external_id, safe='')}/download"
 
 
 def _ids(body: bytes) -> list[str]:
@@ -155,20 +169,20 @@ def _ids(body: bytes) -> list[str]:
     return ids
 
 
-def _require_a_file(download: Download, part: Part) -> None:
+def require_a_file(headers: Mapping[str, str], part: Part) -> None:
     """Refuse what cannot be the whole file.
 
     Altinn names the file in each download (`FileDownloadResponseHelper.cs`); a gateway's page does
     not.
     """
-    if "content-disposition" not in download.headers and download.headers.get(
-        "content-type", ""
-    ).startswith("text/html"):
+    if "content-disposition" not in headers and headers.get("content-type", "").startswith(
+        "text/html"
+    ):
         raise MailboxUnavailable(
             f"a web page came instead of attachment {part.external_id}; it is tried again at "
             "the next poll"
         )
-    if not download.whole and not part.sender_checksum:
+    if not has_end(headers) and not part.sender_checksum:
         raise MailboxUnavailable(
             f"attachment {part.external_id} came without length or checksum, so it may be "
             "incomplete; it is tried again at the next poll"

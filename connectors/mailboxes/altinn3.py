@@ -7,9 +7,10 @@ its public source, Altinn/altinn-correspondence.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from pydantic import (
@@ -21,6 +22,7 @@ from connectors.altinn3.company_register import CompanyRegister
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.envelope import letter_from, odd_flags
+from connectors.altinn3.letter_batch import AltinnBatch
 from connectors.altinn3.listing import Window, find_all
 from connectors.altinn3.maskinporten import Identity, Tokens, load_key
 from connectors.altinn3.platform import Platform
@@ -31,6 +33,7 @@ from connectors.net.http_client import HttpClient
 from connectors.net.timeouts import Timeouts
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
+from daemon.core.letter_batch import LetterBatch
 from daemon.core.model import Letter, LetterRef, Part
 from daemon.core.ports import Channel, Discovered, Finding, Listing
 from daemon.core.times import in_utc, shifted
@@ -159,7 +162,15 @@ class Altinn3:
 
     def fetch(self, ref: LetterRef) -> Letter:
         """Fetch the letter's overview, which Altinn marks as Fetched, not as Read."""
-        overview = self._correspondence.overview(ref)
+        return self._letter(ref, self._correspondence.overview(ref))
+
+    @contextmanager
+    def batch(self, at_once: int) -> Iterator[LetterBatch]:
+        """Open a batch of calls for this thread."""
+        with self._correspondence.batch(at_once) as calls:
+            yield AltinnBatch(calls, self._correspondence, self._letter)
+
+    def _letter(self, ref: LetterRef, overview: dict[str, Any]) -> Letter:
         if odd := odd_flags(overview):
             _log.warning(
                 "flags are neither true nor false; isConfidential is taken for true",

@@ -55,11 +55,6 @@ class Download:
     """
     close: Callable[[], None]
 
-    @property
-    def whole(self) -> bool:
-        """Whether a truncated body would be noticed."""
-        return "content-length" in self.headers or "transfer-encoding" in self.headers
-
 
 class HttpClient:
     """Calls over connections that are kept open. All methods may be called from several threads.

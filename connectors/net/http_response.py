@@ -120,3 +120,8 @@ def _retry_after(answer: HttpResponse) -> float | None:
     """
     wait = retry_after(answer.headers.get("retry-after", ""), answer.date or datetime.now(UTC))
     return None if wait is None else wait.total_seconds()
+
+
+def has_end(headers: Mapping[str, str]) -> bool:
+    """Whether a truncated body would be noticed."""
+    return "content-length" in headers or "transfer-encoding" in headers

@@ -6,6 +6,8 @@ Pure; reads nothing itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import cache
 
 HEAD = 8192
 """How many of a file's first bytes are examined."""
@@ -41,11 +43,11 @@ def kind_of(head: bytes) -> str:
 
     Empty if they do not show it.
     """
-    start = head.lstrip(_BEFORE_PDF)
-    if not start:
-        return ""
-    if start.startswith(b"%PDF-"):  # most are, and the library compares them with 1,600 others
+    if head.lstrip(_BEFORE_PDF).startswith(b"%PDF-"):
         return "pdf"
+    # the library compares with 1,600 kinds, most of which do not concern us
+    if not any(head.startswith(sign, place) for place, sign in _signs()):
+        return ""
     import puremagic
 
     try:
@@ -55,6 +57,27 @@ def kind_of(head: bytes) -> str:
     best = [each.extension.lstrip(".") for each in found if each.confidence == found[0].confidence]
     kind = next((_KINDS[each] for each in best if each in _KINDS), "")
     return _kind_of_zip(head) if kind == "zip" else kind
+
+
+@cache
+def _signs() -> Sequence[tuple[int, bytes]]:
+    """Return where the kinds that are distinguished have which bytes, as the library knows them."""
+    from puremagic.main import magic_header_array, multi_part_dict
+
+    in_parts = {
+        sign
+        for sign, rows in multi_part_dict.items()
+        if any(_is_ours(row.extension) for row in rows)
+    }
+    return [
+        (row.offset, row.byte_match)
+        for row in magic_header_array
+        if row.offset >= 0 and (_is_ours(row.extension) or row.byte_match in in_parts)
+    ]
+
+
+def _is_ours(extension: str) -> bool:
+    return extension.lstrip(".") in _KINDS
 
 
 def is_text(head: bytes) -> bool:

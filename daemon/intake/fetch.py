@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from daemon.core.connector_calls import call_connector
@@ -17,6 +18,7 @@ from daemon.core.errors import (
 )
 from daemon.core.file_kinds import is_text, kind_of
 from daemon.core.filenames import safe_name
+from daemon.core.letter_batch import LetterRequest
 from daemon.core.model import (
     AttachmentValues,
     DeliveryValues,
@@ -41,8 +43,10 @@ from daemon.routing.decide import Decision
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
-from daemon.store.content import ContentStore, Staged
+from daemon.store.content import ContentStore
+from daemon.store.staging import Staged
 
+_T = TypeVar("_T")
 # of an attachment that does not match its checksum: if one in fifty is damaged, two in a row happen
 _DOWNLOADS = 4
 
@@ -78,6 +82,17 @@ class Fetched:
     """The version of the routing table that appointed no recipient for it."""
 
 
+Steps = Generator[LetterRequest, Letter | Staged | None, _T]
+"""The calls that something takes, which are answered one by one."""
+
+
+@dataclass(frozen=True)
+class Done(Generic[_T]):
+    """What steps have come to."""
+
+    value: _T
+
+
 def duplicate(ref: LetterRef, known: UUID) -> Fetched:
     """Return that a letter is stored under another id: that of Altinn 2, or that of Altinn 3."""
     return Fetched(
@@ -98,25 +113,15 @@ class Fetcher:
     clock: Callable[[], datetime]
 
     def fetch(
-        self,
-        mailbox: Mailbox,
-        channel: Channel,
-        policies: MarkPolicies,
-        ref: LetterRef,
+        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef
     ) -> Fetched:
         """Fetch a letter, with the bytes of its attachments staged.
 
         Whatever is wrong with it is in the `problem` of the result. Raises StoreError.
         """
-        fetched = call_connector(
-            partial(self._fetch, mailbox, channel, policies, ref),
-            external_id=ref.external_id,
-        )
-        if isinstance(fetched, PostmottakError):
-            gone = isinstance(fetched, LetterGone)
-            state = SightingState.GONE if gone else SightingState.FAILING
-            return Fetched(ref=ref, state=state, problem=str(fetched))
-        return fetched
+        steps = self.steps(channel, policies, ref)
+        call = partial(self._run, mailbox, steps)
+        return as_fetched(ref, call_connector(call, external_id=ref.external_id))
 
     def fetch_part(
         self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int
@@ -126,18 +131,33 @@ class Fetcher:
         Raises MailboxError and StoreError.
         """
         staged: list[Staged] = []
-        values = self._keep(mailbox, ref, part, place, staged)
+        values = self._run(mailbox, self._keep(ref, part, place, staged))
         self.content.publish(staged)
         return values
 
-    def _fetch(
-        self,
-        mailbox: Mailbox,
-        channel: Channel,
-        policies: MarkPolicies,
-        ref: LetterRef,
-    ) -> Fetched:
-        letter = _storable_letter(mailbox.fetch(ref))
+    def _run(self, mailbox: Mailbox, steps: Steps[_T]) -> _T:
+        """Take the steps one after the other, with one call to the mailbox each."""
+        request = advance(steps, None)
+        while isinstance(request, LetterRequest):
+            request = advance(steps, self._answer(mailbox, request))
+        return request.value
+
+    def _answer(self, mailbox: Mailbox, request: LetterRequest) -> Letter | Staged | Exception:
+        try:
+            if request.part is None:
+                return mailbox.fetch(request.ref)
+            with mailbox.open_part(request.ref, request.part) as chunks:
+                return self.content.stage(chunks)
+        except Exception as error:  # noqa: BLE001  # raised where the answer is waited for
+            return error
+
+    def steps(self, channel: Channel, policies: MarkPolicies, ref: LetterRef) -> Steps[Fetched]:
+        """Yield the calls that fetching the letter takes, each when the one before has ended.
+
+        A call is answered with the letter or with the staged bytes, or its error is thrown in.
+        Raises StoreError and MailboxError.
+        """
+        letter = _storable_letter(_letter((yield LetterRequest(ref=ref))))
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable(
                 "the mailbox answered with another letter than the one requested; it is asked "
@@ -160,10 +180,9 @@ class Fetcher:
             )
         staged: list[Staged] = []
         try:
-            attachments = [
-                self._keep(mailbox, ref, part, place, staged)
-                for place, part in enumerate(letter.parts, start=1)
-            ]
+            attachments: list[AttachmentValues] = []
+            for place, part in enumerate(letter.parts, start=1):
+                attachments.append((yield from self._keep(ref, part, place, staged)))
             stored = _stored_letter(letter.envelope, attachments, facts, decision, policies)
         except BaseException:
             self.content.discard(staged)
@@ -180,8 +199,8 @@ class Fetcher:
         )
 
     def _keep(
-        self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int, staged: list[Staged]
-    ) -> AttachmentValues:
+        self, ref: LetterRef, part: Part, place: int, staged: list[Staged]
+    ) -> Steps[AttachmentValues]:
         """Return the attachment, with its bytes added to `staged` if they are available.
 
         A letter is never held up by bytes that are not.
@@ -189,7 +208,7 @@ class Fetcher:
         state, found = part.state, None
         if state is PartState.PRESENT:
             try:
-                state, found = self._download(mailbox, ref, part)
+                state, found = yield from self._download(ref, part)
                 staged.append(found)
             except PartUnavailable as error:
                 state = PartState(error.state)
@@ -202,19 +221,50 @@ class Fetcher:
             sha256=found.kept.sha256 if found else None,
         )
 
-    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part) -> tuple[PartState, Staged]:
+    def _download(self, ref: LetterRef, part: Part) -> Steps[tuple[PartState, Staged]]:
         """Download, and again if the bytes do not match the sender's checksum.
 
         They may have been damaged in transit.
         """
         for left in reversed(range(_DOWNLOADS)):
-            with mailbox.open_part(ref, part) as chunks:
-                staged = self.content.stage(chunks)
+            staged = _staged((yield LetterRequest(ref=ref, part=part)))
             if part.sender_checksum.lower() in {"", staged.kept.md5}:
                 return PartState.PRESENT, staged
             if left:
                 self.content.discard([staged])
         return PartState.CHECKSUM_FAILED, staged
+
+
+def as_fetched(ref: LetterRef, outcome: Fetched | PostmottakError) -> Fetched:
+    """Return the outcome of fetching a letter; an error is a state and a problem."""
+    if isinstance(outcome, PostmottakError):
+        gone = isinstance(outcome, LetterGone)
+        state = SightingState.GONE if gone else SightingState.FAILING
+        return Fetched(ref=ref, state=state, problem=str(outcome))
+    return outcome
+
+
+def advance(
+    steps: Steps[_T], answer: Letter | Staged | Exception | None
+) -> LetterRequest | Done[_T]:
+    """Answer the last call of the steps, and return the next one, or what they have come to.
+
+    Raises what they raise.
+    """
+    try:
+        return steps.throw(answer) if isinstance(answer, Exception) else steps.send(answer)
+    except StopIteration as ended:
+        return Done(ended.value)
+
+
+def _letter(answer: Letter | Staged | None) -> Letter:
+    assert isinstance(answer, Letter)
+    return answer
+
+
+def _staged(answer: Letter | Staged | None) -> Staged:
+    assert isinstance(answer, Staged)
+    return answer
 
 
 def _kind(part: Part, staged: Staged | None) -> str:

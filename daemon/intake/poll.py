@@ -9,9 +9,9 @@ committed together.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,8 @@ import structlog
 
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.callbacks import do_nothing
-from daemon.core.errors import NotStorable, StoreError
+from daemon.core.errors import NotStorable
+from daemon.core.letter_batch import FetchesTogether
 from daemon.core.model import LetterRef, MessageValues, SightingState
 from daemon.core.outside_values import text_from
 from daemon.core.ports import Channel, Mailbox
@@ -30,6 +31,7 @@ from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
 from daemon.intake.listing import ListedChannel, list_channel, moved_bookmark
 from daemon.intake.notices import Notices
 from daemon.intake.ready import ReadyLetters
+from daemon.intake.together import FetchTogether
 from daemon.runtime.limiter import ConcurrencyLimiter
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
@@ -139,6 +141,9 @@ class Intake:
             )
         return summary
 
+    def _at_once(self) -> int:
+        return min(_WORKERS_BEHIND, self.workers) if self.backlog() else self.workers
+
     def _limiter(self) -> ConcurrencyLimiter:
         return ConcurrencyLimiter(
             self.workers, reduced_limit=_WORKERS_BEHIND, yield_priority=self.backlog
@@ -227,29 +232,36 @@ class Intake:
 
         Raises StoreError, and fetches no more then.
         """
-        ready = ReadyLetters()
+        ready, abandoned = ReadyLetters(), threading.Event()
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
-            try:
-                with limiter.slot():
-                    called_off = stopping.is_set()
-                    ready.put(
-                        Fetched(ref=ref)
-                        if called_off
-                        else self.fetcher.fetch(mailbox, channel, policies, ref)
-                    )
-            except StoreError as error:
-                ready.put(error)
+            with _reported_to(ready), limiter.slot():
+                called_off = stopping.is_set()
+                ready.put(
+                    Fetched(ref=ref)
+                    if called_off
+                    else self.fetcher.fetch(mailbox, channel, policies, ref)
+                )
+
+        def fetch_together(together: FetchesTogether) -> None:
+            with _reported_to(ready), together.batch(self.workers) as batch:
+                letters = FetchTogether(self.fetcher, batch, policies, self._at_once)
+                for fetched in letters.fetch(work, lambda: stopping.is_set() or abandoned.is_set()):
+                    ready.put(fetched)
 
         try:
-            for channel, ref in work:
-                pool.submit(fetch, channel, ref)
+            if isinstance(mailbox, FetchesTogether):
+                pool.submit(fetch_together, mailbox)
+            else:
+                for channel, ref in work:
+                    pool.submit(fetch, channel, ref)
             left = len(work)
             while left:
                 some = ready.take(left)
                 left -= len(some)
                 yield some
         finally:
+            abandoned.set()
             pool.shutdown(cancel_futures=True)
             self.fetcher.content.discard(ready.staged())
 
@@ -330,6 +342,15 @@ class Intake:
             state=fetched.state.value,
             reason=fetched.problem,
         )
+
+
+@contextmanager
+def _reported_to(ready: ReadyLetters) -> Iterator[None]:
+    """Hand a failure, mostly of the store, to the thread that stores."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # without an answer that thread would wait for ever
+        ready.put(error)
 
 
 def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:

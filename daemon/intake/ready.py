@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from daemon.core.errors import StoreError
 from daemon.intake.fetch import Fetched
-from daemon.store.content import Staged
+from daemon.store.staging import Staged
 
 _AT_MOST = 64
 _GATHER = 0.1
@@ -20,17 +19,17 @@ class ReadyLetters:
     """A queue from the threads that fetch to the one that stores."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Fetched | StoreError] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Fetched | Exception] = queue.SimpleQueue()
         self._taken: list[Fetched] = []
 
-    def put(self, fetched: Fetched | StoreError) -> None:
+    def put(self, fetched: Fetched | Exception) -> None:
         """Add a letter, or what `take` is to raise. May be called from several threads."""
         self._queue.put(fetched)
 
     def take(self, limit: int) -> list[Fetched]:
         """Wait for one letter, and take what else is ready soon after, up to `limit`.
 
-        Raises a StoreError that was put.
+        Raises an error that was put.
         """
         self._taken = []
         self._take(self._queue.get())
@@ -51,7 +50,7 @@ class ReadyLetters:
         for each in self._taken:
             yield from each.staged
 
-    def _take(self, fetched: Fetched | StoreError) -> None:
-        if isinstance(fetched, StoreError):
+    def _take(self, fetched: Fetched | Exception) -> None:
+        if isinstance(fetched, Exception):
             raise fetched
         self._taken.append(fetched)

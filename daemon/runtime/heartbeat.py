@@ -12,10 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from io import BufferedReader
 from typing import Any, BinaryIO
 
+from daemon.core.letter_batch import FetchesTogether, LetterBatch, LetterRequest, Sink
 from daemon.core.model import Letter, LetterRef, Part
 from daemon.core.ports import Channel, Finding, Listing, Mailbox, TellsPublishing
 
@@ -205,8 +208,54 @@ class HeartbeatPublishingMailbox(HeartbeatMailbox):
         return self._source.published(ref)
 
 
+class HeartbeatBatchMailbox(HeartbeatPublishingMailbox):
+    """The same for one that also makes many calls at once."""
+
+    def __init__(
+        self, mailbox: Mailbox, source: TellsPublishing, together: FetchesTogether, beat: Heartbeat
+    ) -> None:
+        super().__init__(mailbox, source, beat)
+        self._together = together
+
+    @contextmanager
+    def batch(self, at_once: int) -> Iterator[LetterBatch]:
+        """As the mailbox does."""
+        self._beat()
+        with self._together.batch(at_once) as batch:
+            yield _HeartbeatBatch(batch, self._beat)
+
+
+class _HeartbeatBatch:
+    """A batch whose every result, and every chunk of an attachment, sends a heartbeat."""
+
+    def __init__(self, batch: LetterBatch, beat: Heartbeat) -> None:
+        self._batch, self._beat = batch, beat
+        self._requests: dict[LetterRequest, LetterRequest] = {}
+
+    def add(self, request: LetterRequest) -> None:
+        inner = replace(request, into=partial(self._begin, request.into) if request.into else None)
+        self._requests[inner] = request
+        self._batch.add(inner)
+
+    def __iter__(self) -> Iterator[tuple[LetterRequest, Letter | Exception | None]]:
+        for inner, outcome in self._batch:
+            self._beat()
+            yield self._requests.pop(inner), outcome
+
+    def _begin(self, into: Callable[[], Sink]) -> Sink:
+        sink = into()
+
+        def take(chunk: bytes) -> None:
+            self._beat()
+            sink(chunk)
+
+        return take
+
+
 def mailbox_with_heartbeat(mailbox: Mailbox, beat: Heartbeat) -> Mailbox:
     """Return the mailbox, sending heartbeats, with what polling may ask of it."""
     if isinstance(mailbox, TellsPublishing):
+        if isinstance(mailbox, FetchesTogether):
+            return HeartbeatBatchMailbox(mailbox, mailbox, mailbox, beat)
         return HeartbeatPublishingMailbox(mailbox, mailbox, beat)
     return HeartbeatMailbox(mailbox, beat)

@@ -11,50 +11,23 @@ import errno
 import fcntl
 import hashlib
 import os
-import tempfile
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 
 from daemon.core.batch_sync import BatchSync
-from daemon.core.durable_files import sync, write_all
+from daemon.core.durable_files import sync
 from daemon.core.errors import ContentMissing, DiskFull, StoreError
-from daemon.core.file_kinds import HEAD
-from daemon.core.file_owner import inherit
 from daemon.runtime.owner import make_folder, open_file
+from daemon.store.staging import Kept, Staged, StagingFile
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 """The beginnings of hashes: the names of the content store's folders."""
-_LARGE = 8 << 20
-"""Bytes of a file that is synced at once, so that smaller ones need not wait for it later."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What has been stored."""
-
-    sha256: str
-    md5: str
-    size: int
-    """In bytes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Staged:
-    """Bytes that are written, and neither durable nor under their name yet."""
-
-    kept: Kept
-    head: bytes
-    """The first `HEAD` bytes, or fewer if there are no more."""
-    temporary: Path
-    failures: int
-    """How many syncs had failed before the first byte was written."""
 
 
 class ContentStore:
@@ -95,11 +68,19 @@ class ContentStore:
 
     def stage(self, chunks: Iterable[bytes]) -> Staged:
         """Write the bytes, for `publish` or `discard`. Raises as `put` does."""
+        file = self.begin()
         try:
-            with self._errors_named():
-                return self._stage(chunks)
-        except _SourceFailed as failed:
-            raise failed.error from None
+            for chunk in chunks:
+                file.write(chunk)
+            return file.end()
+        except BaseException:
+            file.discard()
+            raise
+
+    def begin(self) -> ContentFile:
+        """Begin a file, for `publish` or `discard` when it has ended. Raises StoreError."""
+        with self._errors_named():
+            return ContentFile(StagingFile(self._temporary, self._failures), self._errors_named)
 
     def publish(self, staged: Sequence[Staged]) -> None:
         """Make the bytes durable, give them their names, and make these durable too.
@@ -130,22 +111,6 @@ class ContentStore:
             raise kind(
                 f"the content folder {self._folder} cannot be written: {error.strerror}"
             ) from error
-
-    def _stage(self, chunks: Iterable[bytes]) -> Staged:
-        failures = self._failures
-        descriptor, name = tempfile.mkstemp(dir=self._temporary)
-        temporary = Path(name)
-        try:
-            inherit(descriptor, self._temporary)
-            kept, head = _copy(chunks, descriptor)
-            if kept.size >= _LARGE:
-                os.fsync(descriptor)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(descriptor)
-        return Staged(kept=kept, head=head, temporary=temporary, failures=failures)
 
     def _sync(self, paths: Collection[Path], staged: Sequence[Staged]) -> None:
         """Sync files or folders. A failure counts for everything that is being staged.
@@ -277,30 +242,25 @@ def _locked(descriptor: int, *, alone: bool) -> bool:
     return True
 
 
-class _SourceFailed(Exception):
-    """The source failed, not the content store."""
+class ContentFile:
+    """A file that is being written. Its methods raise StoreError and DiskFull. For one thread."""
 
-    def __init__(self, error: OSError) -> None:
-        self.error = error
+    def __init__(
+        self, file: StagingFile, errors_named: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._file, self._errors_named = file, errors_named
 
+    def write(self, chunk: bytes) -> None:
+        """Add a piece."""
+        with self._errors_named():
+            self._file.write(chunk)
 
-def _source_errors_marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the chunks; their OSErrors must not be mistaken for those of our own files."""
-    try:
-        yield from chunks
-    except OSError as error:
-        raise _SourceFailed(error) from error
+    def end(self) -> Staged:
+        """Return what was written."""
+        with self._errors_named():
+            return self._file.end()
 
-
-def _copy(chunks: Iterable[bytes], descriptor: int) -> tuple[Kept, bytes]:
-    """Write the chunks. Returns what was kept, and its first bytes."""
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    head = b""
-    for chunk in _source_errors_marked(chunks):
-        write_all(descriptor, chunk)
-        sha256.update(chunk)
-        md5.update(chunk)
-        size += len(chunk)
-        if len(head) < HEAD:
-            head += chunk[: HEAD - len(head)]
-    return Kept(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size), head
+    def discard(self) -> None:
+        """Remove what was written. May be called twice."""
+        with self._errors_named():
+            self._file.discard()

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.altinn3.correspondence import _require_a_file
-from connectors.net.http_client import Download
+from connectors.altinn3.correspondence import require_a_file
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import AttachmentStatus, PretendAttachment, PretendLetter
@@ -299,17 +298,15 @@ def test_what_is_no_file_is_not_taken_for_one(post: Post, fault: faults.Fault) -
 def test_a_file_of_unknown_length_needs_a_checksum() -> None:
     """Where neither length nor checksum would show that bytes are missing, the file is not
     taken."""
-    bare = Download(
-        headers={"content-disposition": "attachment"}, chunks=iter(()), close=lambda: None
-    )
-    _require_a_file(
+    bare = {"content-disposition": "attachment"}
+    require_a_file(
         bare,
         Part(
             external_id="1", original_name="x", sender_checksum="9e107d9d372bb6826bd81d3542a419d6"
         ),
     )
     with pytest.raises(MailboxUnavailable, match="it may be incomplete"):
-        _require_a_file(bare, Part(external_id="1", original_name="x"))
+        require_a_file(bare, Part(external_id="1", original_name="x"))
 
 
 # Receipts

@@ -15,15 +15,17 @@ from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import TABLE, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
+from tests.unit.memory_batch import BatchMailbox
 
 Poll = Callable[..., IntakeSummary]
 NO_MARKS = MarkPolicies()
 
 
-@pytest.fixture(name="mailbox")
-def new_mailbox() -> MemoryMailbox:
-    """A mailbox with one channel."""
-    return MemoryMailbox()
+@pytest.fixture(name="mailbox", params=[MemoryMailbox, BatchMailbox])
+def new_mailbox(request: pytest.FixtureRequest) -> MemoryMailbox:
+    """A mailbox with one channel; letters are fetched one by one, or together."""
+    made: MemoryMailbox = request.param()
+    return made
 
 
 @pytest.fixture(name="poll")

@@ -17,16 +17,19 @@ from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import TAX, Clock, new_intake, newest_messages
 from tests.unit.memory import MemoryMailbox
+from tests.unit.memory_batch import BatchMailbox
 
 Poll = Callable[[], IntakeSummary]
 AWAY = MailboxUnavailable("Altinn does not answer")
 OTHER = replace(TAX, service="4255/1", resource="plan")
 
 
-@pytest.fixture(name="mailbox")
-def new_mailbox() -> MemoryMailbox:
-    """A mailbox with two channels, whose listing does not look back."""
-    return MemoryMailbox(boxes=[TAX, OTHER], look_back=timedelta())
+@pytest.fixture(name="mailbox", params=[MemoryMailbox, BatchMailbox])
+def new_mailbox(request: pytest.FixtureRequest) -> MemoryMailbox:
+    """A mailbox with two channels, whose listing does not look back; letters are fetched one by
+    one, or together."""
+    made: MemoryMailbox = request.param(boxes=[TAX, OTHER], look_back=timedelta())
+    return made
 
 
 @pytest.fixture(name="poll")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from daemon.core.errors import ContentMissing, DiskFull, MailboxUnavailable, StoreError
-from daemon.store.content import ContentStore, Kept
+from daemon.store.content import ContentStore
+from daemon.store.staging import Kept
 from tests.unit.conftest import md5, sha256
 
 MEGABYTE = 1 << 20

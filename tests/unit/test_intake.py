@@ -22,7 +22,8 @@ from daemon.core.model import (
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.store import Store
-from daemon.store.content import ContentStore, Staged
+from daemon.store.content import ContentStore
+from daemon.store.staging import Staged
 from tests.at_a_time import AtATime
 from tests.unit.conftest import (
     DESTINATIONS,
@@ -37,6 +38,7 @@ from tests.unit.conftest import (
     table_of,
 )
 from tests.unit.memory import MemoryMailbox
+from tests.unit.memory_batch import BatchMailbox
 from tests.unit.polling import Poll, new_mailbox, new_poll  # noqa: F401  # a fixture
 
 OTHER = replace(TAX, service="4255/1", resource="plan")
@@ -240,6 +242,7 @@ def test_a_checksum_that_stays_wrong(
     content.open(sha256(b"the fil3")).close()
 
 
+@pytest.mark.parametrize("mailbox", [MemoryMailbox], indirect=True)
 def test_letters_are_fetched_several_at_a_time(poll: Poll, mailbox: MemoryMailbox) -> None:
     """As many letters as there are workers are under way together."""
     together = threading.Barrier(4, timeout=10)
@@ -254,6 +257,7 @@ def test_letters_are_fetched_several_at_a_time(poll: Poll, mailbox: MemoryMailbo
     assert poll(workers=4).stored == 4
 
 
+@pytest.mark.parametrize("mailbox", [MemoryMailbox], indirect=True)
 def test_deliveries_that_are_behind_come_first(poll: Poll, mailbox: MemoryMailbox) -> None:
     """While more letters wait for their delivery than are being delivered, two are fetched at a
     time, and all of them come."""
@@ -269,6 +273,19 @@ def test_deliveries_that_are_behind_come_first(poll: Poll, mailbox: MemoryMailbo
     mailbox.during = watch
     assert poll(backlog=True).stored == 12
     assert at_a_time.most == 2
+
+
+@pytest.mark.parametrize("mailbox", [BatchMailbox], indirect=True)
+@pytest.mark.parametrize(("backlog", "most"), [(False, 8), (True, 2)])
+def test_so_many_calls_are_under_way_together(
+    poll: Poll, mailbox: BatchMailbox, *, backlog: bool, most: int
+) -> None:
+    """A batch has as many letters under way as there are workers, two while deliveries are behind,
+    and all of them come."""
+    for number in range(30):
+        mailbox.publish(f"a{number}", b"one", b"two")
+    assert poll(backlog=backlog).stored == 30
+    assert mailbox.most == most
 
 
 def test_a_letter_that_is_synced_holds_no_call(

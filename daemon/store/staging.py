@@ -1,0 +1,79 @@
+"""A file of the content store while its bytes come, before it has a name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.core.durable_files import write_all
+from daemon.core.file_kinds import HEAD
+from daemon.core.file_owner import inherit
+
+_LARGE = 8 << 20
+"""Bytes of a file that is synced at once, so that smaller ones need not wait for it later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What has been stored."""
+
+    sha256: str
+    md5: str
+    size: int
+    """In bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """Bytes that are written, and neither durable nor under their name yet."""
+
+    kept: Kept
+    head: bytes
+    """The first `HEAD` bytes, or fewer if there are no more."""
+    temporary: Path
+    failures: int
+    """How many syncs had failed before the first byte was written."""
+
+
+class StagingFile:
+    """Takes the bytes of one file, and hashes them. For one thread. All methods raise OSError."""
+
+    def __init__(self, folder: Path, failures: int) -> None:
+        self._failures = failures
+        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        self._size, self._head = 0, b""
+        self._descriptor, name = tempfile.mkstemp(dir=folder)
+        self._temporary = Path(name)
+        inherit(self._descriptor, folder)
+
+    def write(self, chunk: bytes) -> None:
+        """Add a piece."""
+        write_all(self._descriptor, chunk)
+        self._sha256.update(chunk)
+        self._md5.update(chunk)
+        self._size += len(chunk)
+        if len(self._head) < HEAD:
+            self._head += chunk[: HEAD - len(self._head)]
+
+    def end(self) -> Staged:
+        """Return what was written."""
+        if self._size >= _LARGE:
+            os.fsync(self._descriptor)
+        self._close()
+        kept = Kept(sha256=self._sha256.hexdigest(), md5=self._md5.hexdigest(), size=self._size)
+        return Staged(
+            kept=kept, head=self._head, temporary=self._temporary, failures=self._failures
+        )
+
+    def discard(self) -> None:
+        """Remove what was written. May be called twice."""
+        self._close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
