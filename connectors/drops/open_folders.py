@@ -57,9 +57,10 @@ class OpenFolders:
     def make(self, folder: str) -> Iterator[str]:
         """Make the folder, and missing folders above it, but never the drop itself.
 
-        Yields the folders in which one was made.
+        Yields the folders in which one was made. One that is open is used, whatever has its name by
+        now: what belongs together must not be in two folders.
         """
-        if not folder:
+        if not folder or folder in self._open:
             return
         above = folder.rpartition("/")[0]
         try:
@@ -83,8 +84,11 @@ class OpenFolders:
         """Make a new file and return its descriptor, for writing."""
         try:
             descriptor = self._create(path)
-        except FileNotFoundError:  # as above; it has been made again by now
-            self.let_go(path.rpartition("/")[0])
+        except FileNotFoundError:  # as above
+            folder = path.rpartition("/")[0]
+            self.let_go(folder)
+            for _ in self.make(folder):
+                pass
             descriptor = self._create(path)
         with closed_on_failure(descriptor):
             self._access.hand_over_file(descriptor, str(self._root))
