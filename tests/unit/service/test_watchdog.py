@@ -34,7 +34,7 @@ def certain_of_time(parts: App) -> App:
 HANGS: dict[str, Callable[[App], tuple[Any, str]]] = {
     "pickups": lambda parts: (parts.store.outbox, "awaiting_pickup"),
     "alerts": lambda parts: (parts.store.alerts, "note"),
-    "housekeeping": lambda parts: (certain_of_time(parts).store.retention, "candidates"),
+    "housekeeping": lambda parts: (certain_of_time(parts).store.retention, "tables_with_rules"),
     "[monitoring]": lambda _: (uvicorn.Server, "on_tick"),
 }
 """What of each thread's work is made to hang."""
