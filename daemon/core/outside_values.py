@@ -28,7 +28,9 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?", re.ASCII
 )
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+', re.DOTALL)
-_SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)|\d{19}|[eE]\+?\d{3}|NaN|Infinity")
+_SUSPECT = re.compile(
+    r"\\u(?:[dD][89a-fA-F]|0000)|\d{19}|(?<![\w-])-?\d[\d.]*[eE]\+?\d{3}|NaN|Infinity"
+)
 """What a JSON document has if `storable` may change something in it, or if it is quite harmless."""
 _DIGITS = 20  # of -2**63, with its sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

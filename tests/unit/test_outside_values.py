@@ -18,6 +18,7 @@ from daemon.core.outside_values import (
     DEEPEST_READ,
     identifier_from,
     is_deeper,
+    is_plainly_storable,
     is_said,
     json_from,
     storable,
@@ -209,3 +210,31 @@ def test_a_time_that_is_set_is_far_from_the_ends(moment: datetime) -> None:
     else:
         assert found == moment
         assert found.astimezone(NORWAY) == found
+
+
+@given(ANY_JSON, st.booleans())
+def test_what_is_plainly_storable_stays(value: Any, ascii_only: bool) -> None:
+    """A document that is taken for storable at a glance is one that the walk through it leaves as
+    it is."""
+    document = json.dumps(value, ensure_ascii=ascii_only)
+    if is_plainly_storable(document):
+        found = json.loads(document)
+        assert repr(storable(found)) == repr(found)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *('{"a":1e999}', '{"a":-1e400}', "[1.5E+400]", "1e400", '{"a": 12345678901234567890}'),
+        *('{"a":"\\ud800"}', '{"\\uDFFF":1}', '{"a":"\\u0000"}', '{"a":NaN}', "[-Infinity]"),
+        *('["\ud800"]', "[" * 101 + "]" * 101),
+    ],
+)
+def test_what_is_not_plainly_storable(document: str) -> None:
+    """Whatever no database holds is seen at that glance."""
+    assert not is_plainly_storable(document)
+
+
+def test_ids_are_plainly_storable() -> None:
+    """Ids in which digits follow an `e`, as in many UUIDs, do not make a document suspect."""
+    assert is_plainly_storable('{"id":"0c5e1234-12e4-4e300-9e999-aae100000000"}')
