@@ -35,9 +35,9 @@ coverage: .venv/made
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
 
 # Whole journeys of the installed command line, as child processes, and the page in a real browser.
-# They mostly wait, so run three at a time.
+# They mostly wait, so run five at a time.
 journeys: .venv-wheel/made
-	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 3 tests/journeys tests/browser
+	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 5 tests/journeys tests/browser
 
 .venv/made: requirements-dev.lock pyproject.toml postmottak.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postmottak needs Python 3.11 or later; name one with: make PYTHON=python3.12")'

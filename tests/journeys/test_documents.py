@@ -64,6 +64,8 @@ NOT_RUN = {
     "make bench": "takes long; its result is in the documents",
     'make bench BENCH="throughput memory"': "a part of `make bench`",
     "make bench BENCH=waiting": "takes long",
+    "make bench BENCH=page": "takes long; its result is in the documents",
+    "make bench BENCH=size": "takes long",
     "make bench BENCH=fast": "takes long; test_fast_bench.py runs what it consists of",
     "make power-cut": "takes long, and needs root; its result is in the documents",
     "make crash-sweep": _LONG,
