@@ -82,6 +82,7 @@ class Dispatch:
         self._dedup = DedupCleanup(store)
         self._outages = Outages()
         self._poison_turn = PoisonTurn()
+        self._waits_for_poison: Collection[str] = ()
         self.queues = DestinationQueues()
         self.counted: Counter[tuple[str, Outcome]] = Counter()
         """Attempts that have ended, by destination and outcome; only ever growing."""
@@ -173,9 +174,14 @@ class Dispatch:
     def _offer_slots(self, work: InFlight, destinations: Mapping[str, Destination]) -> None:
         """Offer the free slots of destinations on this machine at which nothing else waits."""
         steady = self._steady()
-        local = [name for name, each in destinations.items() if isinstance(each, BatchDestination)]
         self.reservations.offer(
-            {name: self.queues[name].unused_slots(steady) for name in local if not work.isolated}
+            {
+                name: self.queues[name].unused_slots(steady)
+                for name, each in destinations.items()
+                if isinstance(each, BatchDestination)
+                and not work.isolated
+                and name not in self._waits_for_poison
+            }
         )
 
     def _submit_cleanup(
@@ -238,7 +244,7 @@ class Dispatch:
         if work.isolated:
             return []
         queues = [*destinations, _UNKNOWN]
-        closed = self._closed(work, queues, now)
+        closed = self._waits_for_poison = self._closed(work, queues, now)
         found = [*self._reserved(destinations, now), *self._due(destinations, closed, now)]
         if not found and not work.running:
             found = self._claim_poison(now) or self._due(

@@ -147,3 +147,20 @@ def test_a_destination_that_fails_gets_no_slot(
     dispatch.deliver_due(stopping)
     store_claimed(store, dispatch.reservations, stored_letter("a", ("erp",)))
     assert now_is(store, "a").state is DeliveryState.PENDING
+
+
+def test_a_poison_message_is_not_starved(
+    dispatch: Dispatch,
+    store: Store,
+    stopping: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While a destination begins nothing so that a poison message gets its turn, its new letters
+    get no slot."""
+    with monkeypatch.context() as patched:
+        patched.setattr(dispatch._poison_turn, "closed", lambda *_: ["erp"])
+        dispatch.deliver_due(stopping)
+        store_claimed(store, dispatch.reservations, stored_letter("a", ("erp",)))
+        assert now_is(store, "a").state is DeliveryState.PENDING
+    dispatch.deliver_due(stopping)
+    assert now_is(store, "a").state is DeliveryState.DELIVERED
