@@ -131,6 +131,26 @@ class LegalHold(SQLModel, table=True):
     ended_by: str | None = None
 
 
+class AcknowledgementState(StrEnum):
+    """What a person has answered for a letter."""
+
+    ACKNOWLEDGED = "acknowledged"  # has it, and deals with it
+    REJECTED = "rejected"  # it is not theirs
+
+
+class Acknowledgement(SQLModel, table=True):
+    """A person's answer for a letter; the one with the greatest number holds."""
+
+    __tablename__ = "acknowledgements"
+
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
+    number: int = Field(primary_key=True, description="1 for the first")
+    state: AcknowledgementState = Field(sa_type=enum_column(AcknowledgementState))
+    by: str = Field(description="the person: a user of the page, or as the command names them")
+    at: datetime
+    note: str = Field(default="", description="of a rejection, the reason")
+
+
 class SkippedLetter(SQLModel, table=True):
     """A letter that was listed and is not stored, and why."""
 

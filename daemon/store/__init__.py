@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from daemon.core.callbacks import do_nothing
+from daemon.store.acknowledgements import Acknowledgements
 from daemon.store.alerts import Alerts
 from daemon.store.arrivals import Arrivals, ArrivalWindow
 from daemon.store.attachments import MissingAttachments
@@ -51,6 +52,7 @@ from daemon.store.waiting import Waiting, WaitingDeliveries
 
 __all__ = [
     "WAITING",
+    "Acknowledgements",
     "Actor",
     "Alerts",
     "ArrivalWindow",
@@ -132,6 +134,7 @@ class Store:
         self.sessions = Sessions(self._database)
         self.login_links = LoginLinks(self._database)
         self.login_throttle = LoginThrottle(self._database)
+        self.acknowledgements = Acknowledgements(self._database)
         self.events = Events(self._database)
         self.routing_changes = RoutingChanges(self._database)
         self.drafts = Drafts(self._database)

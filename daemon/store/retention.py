@@ -19,7 +19,14 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from daemon.core.bookkeeping import Deletion, LegalHold, LetterPart, RoutingVersion, Tombstone
+from daemon.core.bookkeeping import (
+    Acknowledgement,
+    Deletion,
+    LegalHold,
+    LetterPart,
+    RoutingVersion,
+    Tombstone,
+)
 from daemon.core.errors import OperatorError
 from daemon.core.model import (
     KEPT_STATES,
@@ -297,7 +304,15 @@ def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[
     session.flush()
     deliveries = select(Delivery.id).where(Delivery.message_id == message.id)
     counts = {"attempts": _remove(session, AttemptRow, col(AttemptRow.delivery_id).in_(deliveries))}
-    for table in (Delivery, DecisionRow, Mark, Thread, Attachment, LegalHold):
+    for table in (
+        Delivery,
+        DecisionRow,
+        Mark,
+        Thread,
+        Attachment,
+        LegalHold,
+        Acknowledgement,
+    ):
         counts[str(table.__tablename__)] = _remove(
             session, table, col(table.message_id) == message.id
         )

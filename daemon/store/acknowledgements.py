@@ -1,0 +1,116 @@
+"""Who has a letter: a person acknowledges it, or rejects it with a reason.
+
+Twice is once: a letter that somebody has acknowledged stays theirs, with the first name and time. A
+rejected letter can be acknowledged later, by those to whom it was moved; both answers are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Session, col, select
+
+from daemon.core.accounts import Event
+from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
+from daemon.core.errors import OperatorError
+from daemon.core.model import Message
+from daemon.store.database import Database
+from daemon.store.events import append
+from daemon.store.names import only
+from daemon.store.users import Actor
+
+LONGEST_NAME, LONGEST_NOTE = 100, 500
+"""Of who acknowledges, and of a note or reason, in characters."""
+EVENTS = {state: f"letter-{state.value}" for state in AcknowledgementState}
+"""The kinds of the events."""
+
+
+class Acknowledgements:
+    """What people have answered for letters. An answer and its event are one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def acknowledge(
+        self, message_id: UUID, by: str, now: datetime, actor: Actor, note: str = ""
+    ) -> Acknowledgement:
+        """Record that the person `by` has the letter; return what holds, which may be earlier.
+
+        `actor` is the user in the log of events, which does not have the note. Raises NotFound, and
+        OperatorError for a name that is empty or a text that is too long.
+        """
+        answer = _answer(AcknowledgementState.ACKNOWLEDGED, message_id, by, now, note)
+        return self._add(answer, actor)
+
+    def reject(
+        self, message_id: UUID, by: str, now: datetime, actor: Actor, reason: str
+    ) -> Acknowledgement:
+        """Record that the letter is not for the person `by`; return what holds.
+
+        A letter that was acknowledged or rejected before stays as it is. Raises as `acknowledge`,
+        and OperatorError without a reason.
+        """
+        answer = _answer(AcknowledgementState.REJECTED, message_id, by, now, reason)
+        if not answer.note:
+            raise OperatorError("A rejection needs a reason")
+        return self._add(answer, actor)
+
+    def of(self, message_id: UUID) -> Sequence[Acknowledgement]:
+        """Return the answers for the letter, in order; the last one holds."""
+        return self._database.rows(
+            select(Acknowledgement)
+            .where(Acknowledgement.message_id == message_id)
+            .order_by(col(Acknowledgement.number))
+        )
+
+    def _add(self, answer: Acknowledgement, actor: Actor) -> Acknowledgement:
+        with self._database.write() as session:
+            letter = session.exec(select(Message.id).where(Message.id == answer.message_id))
+            only(letter.all(), f"message {answer.message_id}", "`postmottak messages list`")
+            last = _last(session, answer.message_id)
+            if last and last.state in {AcknowledgementState.ACKNOWLEDGED, answer.state}:
+                return last
+            answer.number = last.number + 1 if last else 1
+            session.add(answer)
+            append(session, _event(answer, actor))
+        return answer
+
+
+def _last(session: Session, message_id: UUID) -> Acknowledgement | None:
+    return session.exec(
+        select(Acknowledgement)
+        .where(Acknowledgement.message_id == message_id)
+        .order_by(col(Acknowledgement.number).desc())
+        .limit(1)
+    ).first()
+
+
+def _answer(
+    state: AcknowledgementState, message_id: UUID, by: str, now: datetime, note: str
+) -> Acknowledgement:
+    by, note = by.strip(), note.strip()
+    if not by:
+        raise OperatorError("The name of the person is empty; give a name")
+    for what, text, longest in (("name", by, LONGEST_NAME), ("note", note, LONGEST_NOTE)):
+        if len(text) > longest:
+            raise OperatorError(
+                f"The {what} has {len(text)} characters, and may have {longest}; shorten it"
+            )
+    return Acknowledgement(message_id=message_id, number=1, state=state, by=by, at=now, note=note)
+
+
+def _event(answer: Acknowledgement, actor: Actor) -> Event:
+    return Event(
+        at=answer.at,
+        kind=EVENTS[answer.state],
+        user=actor.name,
+        address=actor.address,
+        message_id=answer.message_id,
+        about="" if answer.by == actor.name else answer.by,
+        done=True,
+        details={},
+        previous="",
+        hash="",
+    )
