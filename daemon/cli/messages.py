@@ -26,6 +26,7 @@ from daemon.cli.stored import (
     opened_store,
     wake_service,
 )
+from daemon.cli.tables import local, printable
 
 if TYPE_CHECKING:
     from daemon.core.bookkeeping import Tombstone
@@ -45,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
     messages.command("export")(export_message)
     messages.command("refetch")(refetch_message)
     messages.command("route")(route_message)
+    messages.command("acknowledge")(acknowledge_message)
     messages.command("legal-hold")(legal_hold)
     messages.command("end-legal-hold")(end_legal_hold)
     app.add_typer(messages, name="messages")
@@ -211,6 +213,10 @@ def _message_facts(store: Store, message: Message) -> dict[str, Any]:
         "deliveries": [
             delivery_facts(store, each) for each in store.queries.deliveries(message_id=message.id)
         ],
+        "acknowledgements": [
+            each.model_dump(exclude={"message_id", "number"})
+            for each in store.acknowledgements.of(message.id)
+        ],
         "marks": [
             each.model_dump(exclude={"message_id"}) for each in store.queries.marks(message.id)
         ],
@@ -286,6 +292,26 @@ def route_message(
         f"new deliveries: {', '.join(changed.added) or 'none'}; withdrawn: "
         f"{', '.join(changed.withdrawn) or 'none'}"
     )
+
+
+def acknowledge_message(
+    context: typer.Context,
+    message: MessageId,
+    *,
+    by: Annotated[str, typer.Option(help="Who has the letter; recorded and shown.")],
+    note: Annotated[str, typer.Option(help="A note; recorded and shown.")] = "",
+) -> None:
+    """Record that somebody has a letter.
+
+    If somebody has acknowledged it before, the first name and time stay.
+    """
+    from daemon.service.stack import utc_now
+    from daemon.store.users import Actor
+
+    with opened_store(context) as store:
+        key = store.queries.message(message).id
+        answer = store.acknowledgements.acknowledge(key, by, utc_now(), Actor(name=whoami()), note)
+    typer.echo(f"message {key} is acknowledged by {printable(answer.by)}, {local(answer.at)}")
 
 
 def legal_hold(

@@ -26,6 +26,7 @@ def print_message(facts: Facts) -> None:
     for delivery in facts["deliveries"]:
         print_heading(f"Delivery {delivery['id']}")
         _print_delivery(delivery)
+    _print_lines("Acknowledgement", map(_answer, facts["acknowledgements"]))
     _print_lines("Told to the sender", map(_mark, facts["marks"]))
     _print_lines("Deleted by retention", map(_deletion, facts["deletions"]))
     _print_lines("Legal holds", map(_hold, facts["legal_holds"]))
@@ -198,6 +199,11 @@ def _mark(facts: Facts) -> str:
     done = f"on {local(facts['done_at'])}" if facts["done_at"] else "never: it was dropped"
     said = f"{facts['kind']}: {waits.get(facts['state'], done)}"
     return f"{said}; {printable(facts['last_error'])}" if facts["last_error"] else said
+
+
+def _answer(facts: Facts) -> str:
+    note = f": {printable(facts['note'])}" if facts["note"] else ""
+    return f"{facts['state']} by {printable(facts['by'])}, {local(facts['at'])}{note}"
 
 
 def _deletion(facts: Facts) -> str:

@@ -232,3 +232,49 @@ def test_a_letter_cannot_write_on_the_operators_screen(
     assert "tittel" in shown
     assert "\x1b" not in shown
     assert "\x07" not in shown
+
+
+def test_a_letter_is_acknowledged(
+    command: Command, configure: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """`--by` and a note are recorded and shown, for people, as JSON and in an export; twice is
+    once, and a letter that nobody has acknowledged says so by an empty list."""
+    with_letters(configure)
+    command("poll")
+    first, second = (each["id"] for each in command("messages", "list", "--json").json)
+    done = command("messages", "acknowledge", first[:8], "--by", "Kari \x1b[2J", "--note", "i dag")
+    assert (done.code, done.err) == (0, "")
+    assert f"message {first} is acknowledged by Kari" in done.out
+    assert DATE.search(done.out)
+    again = command("messages", "acknowledge", first, "--by", "ola", "--note", "nei")
+    assert (again.code, again.out) == (0, done.out)
+    (answer,) = command("messages", "show", first, "--json").json["acknowledgements"]
+    assert (answer["state"], answer["by"], answer["note"]) == (
+        "acknowledged",
+        "Kari \x1b[2J",
+        "i dag",
+    )
+    text = command("messages", "show", first).out
+    assert "acknowledged by Kari" in text
+    assert "i dag" in text
+    assert "\x1b" not in done.out + text
+    assert command("messages", "show", second, "--json").json["acknowledgements"] == []
+    assert "Acknowledgement" not in command("messages", "show", second).out
+    command("messages", "export", first, "-o", str(tmp_path / "letter.zip"))
+    with zipfile.ZipFile(tmp_path / "letter.zip") as packed:
+        (name,) = [each for each in packed.namelist() if each.endswith("message.json")]
+        assert json.loads(packed.read(name))["acknowledgements"] == [answer]
+
+
+def test_who_acknowledges_is_named(command: Command, configure: Callable[[str, str], None]) -> None:
+    """Without `--by` it is wrong usage; with an empty name, or for a letter that is not there,
+    nothing is recorded and the reason is said."""
+    with_letters(configure)
+    command("poll")
+    key = command("messages", "list", "--json").json[0]["id"]
+    assert command("messages", "acknowledge", key).code == 2
+    for name, by, said in ((key, " ", "name"), ("abcdef", "kari", "does not exist")):
+        ended = command("messages", "acknowledge", name, "--by", by)
+        assert (ended.code, ended.out) == (1, "")
+        assert said in ended.err
+    assert command("messages", "show", key, "--json").json["acknowledgements"] == []
