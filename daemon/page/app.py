@@ -27,6 +27,7 @@ from daemon.page.guard.request_rate import Excess, RequestRate
 from daemon.page.guard.signed_in import COOKIE, SignedIn
 from daemon.page.search.index import SearchFault, SearchTooSlow
 from daemon.page.views import (
+    acknowledgements,
     admin,
     confidential,
     deliveries,
@@ -66,6 +67,7 @@ def application(page: Page, assets: Assets) -> Starlette:
         *letters.routes(),
         *confidential.routes(),
         *letter.routes(),
+        *acknowledgements.routes(),
         *preferences.routes(),
         *help_pages.routes(),
         *delivery_actions.routes(),

@@ -10,6 +10,7 @@ from uuid import UUID
 from daemon.core.model import AttemptRow, DecisionRow, Delivery, MarkState, Message
 from daemon.core.times import in_utc
 from daemon.store import Store
+from daemon.store.acknowledgements import EVENTS
 
 _EVENTS = 200  # the newest on the page
 
@@ -40,9 +41,13 @@ def timeline(
         *_deliveries(deliveries, attempts),
         *_kept(store, message),
         *(
+            Happening(at=each.at, kind=EVENTS[each.state], what=each.by, why=each.note)
+            for each in store.acknowledgements.of(message.id)
+        ),
+        *(
             Happening(at=each.at, kind=each.kind, what=each.user)
             for each in store.events.page(message_id=message.id, limit=_EVENTS)
-            if each.done
+            if each.done and each.kind not in EVENTS.values()  # which are rows of their own
         ),
     ]
     return sorted(found, key=lambda each: in_utc(each.at))

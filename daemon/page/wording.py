@@ -56,6 +56,8 @@ NOTICES: Mapping[str, str] = {
     "discarded": N_("The draft is thrown away."),
     "imported": N_("The spreadsheet is your draft now. Nothing is in force before you publish it."),
     "ended": N_("The sessions have ended."),
+    "acknowledged": N_("The letter is acknowledged."),
+    "rejected": N_("The letter is rejected."),
 }
 """What a page says after a change, by the word in its address."""
 PROBLEMS: Mapping[str, str] = {
@@ -138,6 +140,8 @@ HAPPENINGS: Mapping[str, str] = {
     "hold begun": N_("kept for now, by"),
     "hold ended": N_("no longer kept, by"),
     "letter-opened": N_("opened by"),
+    "letter-acknowledged": N_("acknowledged by"),
+    "letter-rejected": N_("rejected by"),
     "deliveries-retried": N_("tried again by"),
     "deliveries-held": N_("held back by"),
     "deliveries-released": N_("released by"),

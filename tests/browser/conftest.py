@@ -51,6 +51,12 @@ class Site:
         token = self.store.login_links.create(name, utc_now(), Actor(name="test"))
         return f"{self.url}/login/link/{token}"
 
+    def restart(self) -> None:
+        """End the page, and start it again with the same store."""
+        _end(self.process)
+        self.process = _started(self.folder)
+        _until_it_answers(self.url)
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
@@ -79,21 +85,34 @@ def serving(folder: Path, web: str = "") -> Iterator[Site]:
     fill(store, ContentStore(folder / "content"), utc_now())
     grants = [RoleGrant(role=each) for each in _ALL]
     store.users.add("kari", utc_now(), Actor(name="test"), grants=grants)
+    url = f"http://127.0.0.1:{port}"
+    site = Site(url=url, folder=folder, store=store, process=_started(folder))
+    try:
+        _until_it_answers(url)
+        yield site
+    finally:
+        _end(site.process)
+        store.close()
+
+
+def _started(folder: Path) -> subprocess.Popen[str]:
     command = [str(Path(sys.executable).with_name("postmottak")), "-c", "postmottak.toml"]
     process = subprocess.Popen(
         [*command, "web", "run"], cwd=folder, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
-    try:
-        assert "the page is at" in process.stdout.readline()
-        url = f"http://127.0.0.1:{port}"
-        _until_it_answers(url)
-        yield Site(url=url, folder=folder, store=store, process=process)
-    finally:
-        process.terminate()
-        process.wait(10)
+    line = process.stdout.readline()
+    if "the page is at" not in line:
+        _end(process)
+        pytest.fail(f"the page does not start: {line}")
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    process.wait(10)
+    if process.stdout:
         process.stdout.close()
-        store.close()
 
 
 def _free_port() -> int:

@@ -32,6 +32,7 @@ document.addEventListener("keydown", (event) => {
     if (field) { event.preventDefault(); field.focus(); } else location.assign("/letters");
   } else if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
+  else if (event.key === "a") document.getElementById("acknowledge")?.focus();
   else if (event.key === "g") goes = true;
   else if (event.key === "?") location.assign("/help");
 });

@@ -35,6 +35,8 @@ EVENTS: Mapping[str, str] = {
     "logout": N_("logged out"),
     "refused": N_("asked for something without the right"),
     "letter-opened": N_("opened a letter"),
+    "letter-acknowledged": N_("acknowledged a letter"),
+    "letter-rejected": N_("rejected a letter"),
     "attachment-downloaded": N_("downloaded an attachment"),
     "list-exported": N_("exported a list"),
     "deliveries-retried": N_("tried deliveries again"),

@@ -65,11 +65,11 @@ def routes() -> list[Route]:
 
 def show(request: Request) -> Response:
     """Show a letter; of a confidential one, ask for the reason first."""
-    page, found = page_of(request), _found(request)
+    page, found = page_of(request), letter_of(request)
     if found.message.confidential:
         return page.render(request, "letter/reason.html", message=found.message, fault=False)
     page.note(request, _OPENED, message_id=found.message.id)
-    return _shown(request, found)
+    return show_opened(request, found)
 
 
 async def open_confidential(request: Request) -> Response:
@@ -80,7 +80,7 @@ async def open_confidential(request: Request) -> Response:
 
 
 def _open_confidential(request: Request, reason: str) -> Response:
-    page, found = page_of(request), _found(request)
+    page, found = page_of(request), letter_of(request)
     if not reason:
         return page.render(
             request,
@@ -90,10 +90,10 @@ def _open_confidential(request: Request, reason: str) -> Response:
             fault=True,
         )
     page.note(request, _OPENED, message_id=found.message.id, details={"reason": reason})
-    return _shown(request, found)
+    return show_opened(request, found)
 
 
-def _found(request: Request) -> OpenedLetter:
+def letter_of(request: Request) -> OpenedLetter:
     """Return the letter, if the user may open it.
 
     404 for one of others; 403, and an event, where only the right to open it is missing.
@@ -116,14 +116,23 @@ def _found(request: Request) -> OpenedLetter:
     return found
 
 
-def _shown(request: Request, found: OpenedLetter) -> Response:
+def show_opened(
+    request: Request,
+    found: OpenedLetter,
+    status: HTTPStatus = HTTPStatus.OK,
+    *,
+    lacks_reason: bool = False,
+) -> Response:
+    """Show a letter that the user may open; with `lacks_reason`, ask for that of a rejection."""
     page, message = page_of(request), found.message
+    answers = page.store.acknowledgements.of(message.id)
     deliveries = page.store.queries.deliveries(message_id=message.id)
     attachments = page.store.queries.attachments(message.id)
     attempts = {each.id: page.store.queries.attempts(each.id) for each in deliveries}
     return page.render(
         request,
         "letter/letter.html",
+        status,
         message=message,
         text=safe_html(message.body, message.body_type),
         attachments=attachments,
@@ -133,10 +142,18 @@ def _shown(request: Request, found: OpenedLetter) -> Response:
         explanation=_explanation(page, message),
         deliveries=deliveries,
         attempts=attempts,
+        answer=answers[-1] if answers else None,
+        may_answer=may_answer(request, found),
+        lacks_reason=lacks_reason,
         timeline=timeline(page.store, message, found.decisions, deliveries, attempts),
         may_route=user_of(request).may_with(Right.DRAFT, message.party, found.people),
         may_operate=user_of(request).may(Right.OPERATE),
     )
+
+
+def may_answer(request: Request, found: OpenedLetter) -> bool:
+    """Whether the user may acknowledge or reject the letter: it goes to a recipient of theirs."""
+    return user_of(request).may_with(Right.RECEIVE, found.message.party, found.people)
 
 
 def _earlier(page: Page, request: Request, found: OpenedLetter) -> str:
@@ -170,9 +187,9 @@ def download(request: Request) -> Response:
 
     Those of a confidential letter only for a while after the user has opened it.
     """
-    page, found = page_of(request), _found(request)
+    page, found = page_of(request), letter_of(request)
     message = found.message
-    if message.confidential and not _was_opened(page, request, message):
+    if message.confidential and not was_opened(request, message):
         return page.render(request, "letter/reason.html", message=message, fault=False)
     attachment = next(
         (
@@ -190,7 +207,9 @@ def download(request: Request) -> Response:
     return _file(page, attachment, as_page=request.query_params.get("open") == "1")
 
 
-def _was_opened(page: Page, request: Request, message: Message) -> bool:
+def was_opened(request: Request, message: Message) -> bool:
+    """Whether the user has opened the confidential letter, and not too long ago."""
+    page = page_of(request)
     recent = page.store.events.page(
         limit=1, kind=_OPENED, user=user_of(request).name, message_id=message.id
     )
