@@ -15,7 +15,7 @@ from tests.processes.crash_at import POINTS
 
 
 @pytest.mark.parametrize(
-    "point", [*POINTS, "bytes-written:7", "drop-renamed:5", "delivered-committed:2"]
+    "point", [*POINTS, "bytes-written:7", "drop-renamed:5", "webhook-posted:2"]
 )
 def test_killed_at_a_named_point(begun: Callable[..., Begin], point: str) -> None:
     """After a kill at this point one poll brings everything to an end: nothing lost, nothing
