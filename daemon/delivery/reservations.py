@@ -33,28 +33,34 @@ class Reservations:
         self._new_work = new_work or threading.Event()
         self._lock = threading.Lock()
         self._free: Counter[str] = Counter()
-        self._begun: list[Claim] = []
+        self._reserved: Counter[str] = Counter()
+        """Of letters that are being stored."""
+        self._waiting: list[Claim] = []
 
     def offer(self, free: Mapping[str, int]) -> None:
         """Set how many deliveries each destination may take; those not named take none."""
         with self._lock:
-            waiting = Counter(claim.delivery.destination for claim in self._begun)
-            self._free = Counter(free) - waiting
+            waiting = Counter(claim.delivery.destination for claim in self._waiting)
+            self._free = Counter(free) - waiting - self._reserved
 
     def claim(self, letters: Sequence[StoredLetter], now: datetime) -> dict[UUID, DeliveryValues]:
-        """Return the letters' deliveries that get a slot, claimed, by their id."""
+        """Return the letters' deliveries that get a slot, claimed, by their id.
+
+        Call `stored` afterwards, whatever became of the letters.
+        """
         found: dict[UUID, DeliveryValues] = {}
         with self._lock:
             for delivery in (each for letter in letters for each in letter.deliveries):
                 if self._free[delivery.destination] > 0:
                     self._free[delivery.destination] -= 1
+                    self._reserved[delivery.destination] += 1
                     found[delivery.id] = _claimed(delivery, now)
         return found
 
     def stored(
         self, letters: Sequence[StoredLetter], claimed: Mapping[UUID, DeliveryValues]
     ) -> None:
-        """Hand over the claims of letters that are stored now."""
+        """Hand over the claims of the letters that are stored now; the others' slots are free."""
         claims = [
             Claim(
                 delivery=claimed[delivery.id],
@@ -68,7 +74,8 @@ class Reservations:
             if delivery.id in claimed
         ]
         with self._lock:
-            self._begun += claims
+            self._reserved -= Counter(each.destination for each in claimed.values())
+            self._waiting += claims
         if len(claims) < sum(len(letter.deliveries) for letter in letters):
             self._new_work.set()
 
@@ -78,7 +85,7 @@ class Reservations:
         Not those whose lease has ended: they are due in the outbox again.
         """
         with self._lock:
-            taken, self._begun = self._begun, []
+            taken, self._waiting = self._waiting, []
         found = defaultdict[str, list[Claim]](list)
         for claim in taken:
             if claim.lease_ends > now:

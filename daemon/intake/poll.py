@@ -9,9 +9,9 @@ committed together.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -34,7 +34,8 @@ from daemon.intake.ready import ReadyLetters
 from daemon.intake.together import FetchTogether
 from daemon.runtime.limiter import ConcurrencyLimiter
 from daemon.runtime.thread_pool import ThreadPool
-from daemon.store import Store
+from daemon.store import Store, StoredLetter
+from daemon.store.stored_letter import Added
 
 _log = structlog.get_logger(__name__)
 _UNACCOUNTED = "it was listed, and is neither here nor accounted for; report this as a fault"
@@ -235,7 +236,7 @@ class Intake:
         ready, abandoned = ReadyLetters(), threading.Event()
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
-            with _reported_to(ready), limiter.slot():
+            with ready.failures_reported(), limiter.slot():
                 called_off = stopping.is_set()
                 ready.put(
                     Fetched(ref=ref)
@@ -244,7 +245,7 @@ class Intake:
                 )
 
         def fetch_together(together: FetchesTogether) -> None:
-            with _reported_to(ready), together.batch(self.workers) as batch:
+            with ready.failures_reported(), together.batch(self.workers) as batch:
                 letters = FetchTogether(self.fetcher, batch, policies, self._at_once)
                 for fetched in letters.fetch(work, lambda: stopping.is_set() or abandoned.is_set()):
                     ready.put(fetched)
@@ -301,17 +302,26 @@ class Intake:
         letters = [each.letter for each in some if each.letter]
         if not letters:
             return some
-        claimed = self.reservations.claim(letters, self.fetcher.clock())
         try:
-            added = self.store.letters.add(letters, claimed)
+            added = self._add(letters)
         except NotStorable as error:
             if len(some) == 1:
                 return [Fetched(ref=some[0].ref, state=SightingState.FAILING, problem=str(error))]
             return [ended for each in some for ended in self._commit([each], summary)]
-        self.reservations.stored(added.new, claimed)
         summary.stored += len(added.new)
         self.counters.letters_stored.add(letters[0].message.mailbox, len(added.new))
         return [_or_duplicate(each, added.duplicates.get(each.ref.message_id)) for each in some]
+
+    def _add(self, letters: Sequence[StoredLetter]) -> Added:
+        """Store the letters, and hand on those deliveries that are claimed with that."""
+        claimed = self.reservations.claim(letters, self.fetcher.clock())
+        new: Sequence[StoredLetter] = ()
+        try:
+            added = self.store.letters.add(letters, claimed)
+            new = added.new
+        finally:
+            self.reservations.stored(new, claimed)
+        return added
 
     def _note(self, fetched: Fetched, summary: IntakeSummary) -> None:
         if fetched.letter:
@@ -342,15 +352,6 @@ class Intake:
             state=fetched.state.value,
             reason=fetched.problem,
         )
-
-
-@contextmanager
-def _reported_to(ready: ReadyLetters) -> Iterator[None]:
-    """Hand a failure, mostly of the store, to the thread that stores."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  # without an answer that thread would wait for ever
-        ready.put(error)
 
 
 def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:

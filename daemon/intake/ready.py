@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from daemon.intake.fetch import Fetched
 from daemon.store.staging import Staged
@@ -25,6 +25,14 @@ class ReadyLetters:
     def put(self, fetched: Fetched | Exception) -> None:
         """Add a letter, or what `take` is to raise. May be called from several threads."""
         self._queue.put(fetched)
+
+    @contextmanager
+    def failures_reported(self) -> Iterator[None]:
+        """Hand what the block raises to the thread that stores, which would wait for ever."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # `take` raises it
+            self.put(error)
 
     def take(self, limit: int) -> list[Fetched]:
         """Wait for one letter, and take what else is ready soon after, up to `limit`.

@@ -51,8 +51,9 @@ class FetchTogether:
     ) -> Iterator[Fetched]:
         """Yield each letter when it has come, with the bytes of its attachments staged.
 
-        When it `stops`, no more are begun: those come without a letter and without a state. Close
-        it to break off what is under way. Raises StoreError.
+        When it `stops`, no more are begun: those come without a letter and without a state, as does
+        one that the batch gave no answer to. Close it to break off what is under way. Raises
+        StoreError.
         """
         left = iter(work)
         try:
@@ -63,7 +64,8 @@ class FetchTogether:
                     yield fetched
                     if not stops():
                         yield from self._begin(left)
-            yield from (Fetched(ref=ref) for _, ref in left)
+            unanswered = [each.ref for each in self._under_way.values()]
+            yield from (Fetched(ref=ref) for ref in (*unanswered, *(ref for _, ref in left)))
         finally:
             for each in self._under_way.values():
                 if each.file:
@@ -80,14 +82,14 @@ class FetchTogether:
 
     def _go_on(self, letter: _UnderWay, outcome: Letter | Exception | None) -> Fetched | None:
         """Hand the outcome of a call to the letter; return it if that was the last one."""
-        if isinstance(outcome, StoreError):
-            raise outcome
-        if letter.file is None:
-            return self._advance(letter, outcome)
-        if isinstance(outcome, Exception):
+        if letter.file and isinstance(outcome, Exception):
             letter.file.discard()
-            return self._advance(letter, outcome)
-        return self._advance(letter, letter.file.end())
+        if isinstance(outcome, StoreError):
+            letter.steps.close()
+            raise outcome
+        if letter.file and outcome is None:
+            return self._advance(letter, letter.file.end())
+        return self._advance(letter, outcome)
 
     def _advance(
         self, letter: _UnderWay, answer: Letter | Staged | Exception | None

@@ -59,9 +59,13 @@ class StagingFile:
             self._head += chunk[: HEAD - len(self._head)]
 
     def end(self) -> Staged:
-        """Return what was written."""
-        if self._size >= _LARGE:
-            os.fsync(self._descriptor)
+        """Return what was written. If that fails, nothing is left."""
+        try:
+            if self._size >= _LARGE:
+                os.fsync(self._descriptor)
+        except OSError:
+            self.discard()
+            raise
         self._close()
         kept = Kept(sha256=self._sha256.hexdigest(), md5=self._md5.hexdigest(), size=self._size)
         return Staged(

@@ -3,6 +3,7 @@ is the trouble of no other."""
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import threading
@@ -14,15 +15,25 @@ from typing import Any
 
 import pytest
 
-from daemon.core.errors import AccessRefused, LetterGone, MailboxError, PartUnavailable, StoreError
+from daemon.core.errors import (
+    AccessRefused,
+    DiskFull,
+    LetterGone,
+    MailboxError,
+    PartUnavailable,
+    StoreError,
+)
+from daemon.core.letter_batch import LetterRequest
 from daemon.core.model import DeliveryState, Part, PartState, SightingState, message_id
 from daemon.intake.fetch import Fetched
 from daemon.intake.ready import ReadyLetters
 from daemon.runtime import logs
 from daemon.store import Store
 from daemon.store.content import ContentStore
+from daemon.store.staging import StagingFile
 from tests.unit.conftest import NOW, TAX
 from tests.unit.memory import MemoryMailbox
+from tests.unit.memory_batch import BatchMailbox, MemoryBatch
 from tests.unit.polling_two_channels import (
     AWAY,
     OTHER,
@@ -308,3 +319,43 @@ def test_a_letter_that_got_lost_on_the_way_is_accounted_for(
     monkeypatch.undo()
     poll()
     assert (kept(store), seen(store, SightingState.FAILING)) == ({"a", "b"}, {})
+
+
+def test_a_disk_that_fills_up_keeps_no_half_file(
+    poll: Poll, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A full disk ends the round, and what was written of letters that are not stored is removed:
+    the service goes on, and would fill the disk with each round."""
+    mailbox.publish("a", b"whole", b"and half of it")
+    mailbox.publish("b", b"another")
+    write = StagingFile.write
+
+    def fills_up(file: StagingFile, chunk: bytes) -> None:
+        write(file, chunk)
+        if file._size > 9:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StagingFile, "write", fills_up)
+        with pytest.raises(DiskFull):
+            poll()
+    assert list((tmp_path / "content" / "tmp").iterdir()) == []
+    assert poll().stored == 2
+
+
+def test_a_batch_that_forgets_a_call(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call without an answer holds up nothing: the round ends, and its letter is noted."""
+    mailbox.publish("a")
+    mailbox.publish("b")
+    add = MemoryBatch.add
+
+    def forgetful(batch: MemoryBatch, call: LetterRequest) -> None:
+        if call.ref.external_id != "b":
+            add(batch, call)
+
+    monkeypatch.setattr(MemoryBatch, "add", forgetful)
+    poll()
+    wanted = {"a"} if isinstance(mailbox, BatchMailbox) else {"a", "b"}
+    assert (kept(store), set(seen(store, SightingState.FAILING))) == (wanted, {"a", "b"} - wanted)

@@ -164,3 +164,16 @@ def test_a_poison_message_is_not_starved(
         assert now_is(store, "a").state is DeliveryState.PENDING
     dispatch.deliver_due(stopping)
     assert now_is(store, "a").state is DeliveryState.DELIVERED
+
+
+def test_slots_of_letters_that_are_being_stored_are_taken() -> None:
+    """An offer that comes while letters are being stored does not give their slots away again; if
+    they are not stored after all, it does."""
+    reservations = Reservations()
+    reservations.offer({"erp": 2})
+    claimed = reservations.claim([stored_letter("a"), stored_letter("b")], NOW)
+    reservations.offer({"erp": 2})
+    assert (len(claimed), reservations.claim([stored_letter("c")], NOW)) == (2, {})
+    reservations.stored([], claimed)
+    reservations.offer({"erp": 2})
+    assert len(reservations.claim([stored_letter("c"), stored_letter("d")], NOW)) == 2
