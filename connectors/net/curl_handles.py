@@ -50,7 +50,7 @@ class CurlHandle:
     def __init__(self, trust: Trust, kept: KeptSockets, connect_seconds: float) -> None:
         self.curl = _new_curl(trust, connect_seconds)
         self.lines: list[bytes] = []
-        """The lines of all that is no body, of the call that is in flight."""
+        """The head lines of the call that is in flight, those of a proxy included."""
         self.pieces: list[bytes] = []
         """What has come of its body and was not taken."""
         self.asked = False

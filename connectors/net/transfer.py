@@ -57,7 +57,7 @@ class Transfer:
         self.request = request
         self.proxy = proxy
         self.fault: Exception | None = None
-        """Why there is no whole response; set before it has ended."""
+        """Why the response is incomplete or missing; set before it has ended."""
         self.ended = False
         self.head: ResponseHead | None = None
         """The head of the response, when it has come."""

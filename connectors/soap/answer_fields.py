@@ -1,7 +1,7 @@
 """Which elements of an operation's answer say whether it took the letter, and under which number.
 
-Only names that say so are recognised. A service can refuse a letter in an answer that is no fault;
-without `success_field`, such an answer counts as delivered.
+Only names that say so are recognised. A service can refuse a letter in an answer that is not a
+fault; without `success_field`, such an answer counts as delivered.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import Any
 _KNOWN = frozenset({0xEF53, 0x58465342, 0x9123683E})  # ext4, XFS, btrfs: statfs(2)
 _REPORTS_ERRORS = (5, 8)
 _FROM = 12
-"""Files and folders for which one call pays; measured on ext4."""
+"""Files and folders from which on one call is made: more than a usual letter has."""
 _SLOW, _LEAVE_ALONE = 1.0, 60.0  # seconds
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 

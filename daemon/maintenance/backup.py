@@ -1,6 +1,6 @@
 """Backup to a folder, and restore: the database as it was at one moment, and the files it needs.
 
-    FOLDER/postmottak.db     a copy by SQLite's own means
+    FOLDER/postmottak.db     the database as it was when the backup began
     FOLDER/content/          the attachments' bytes; hard links where the file system allows it, to
                              the store or to the newest backup in the same parent folder
     FOLDER/backup.json       written last: a folder without it is not a backup
