@@ -51,10 +51,10 @@ from daemon.service.edit_warnings import (
 )
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
+from daemon.service.pull_api import pull_api_server, token_guard
 from daemon.service.resource_watch import ResourceWatch
 from daemon.service.restart_sections import needs_restart
 from daemon.service.room import without_room
-from daemon.service.servers import pull_api_server, token_guard
 from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.store_access import refuse_closed_store
 from daemon.service.upkeep import ClockCorrections, CoverFollower

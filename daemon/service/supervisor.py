@@ -42,9 +42,9 @@ from daemon.runtime.schedule import Scheduler, WakeEvent
 from daemon.runtime.systemd import SystemdNotifier
 from daemon.runtime.wake import WAKE, WakeWatch
 from daemon.service.app import App
+from daemon.service.monitoring_endpoint import monitoring_server
 from daemon.service.reload import LOOK, Reload
 from daemon.service.room import Room, without_room
-from daemon.service.servers import monitoring_server
 from daemon.service.stack import load
 from daemon.service.status_line import StatusLine
 from daemon.service.upkeep import release_cut_off

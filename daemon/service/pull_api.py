@@ -1,21 +1,18 @@
-"""The HTTP servers of the service: the pull API, and the monitoring endpoint."""
+"""The HTTP server of the pull API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from daemon.config.loader import Configuration
-from daemon.core.errors import Fault
 from daemon.monitoring.service_problems import ServiceProblems
-from daemon.monitoring.shared_health import SharedHealth
 from daemon.runtime.clock import Clock
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from daemon.web.tokens import TokenGuard
 
 if TYPE_CHECKING:
-    from daemon.service.app import App
     from daemon.web.server import WebServer
 
 
@@ -47,33 +44,3 @@ def pull_api_server(
     api = Api(store=store, content=content, tokens=tokens, clock=clock, destinations=destinations)
     address = configuration.api.address
     return WebServer("the pull API", api.application(), address, problems=problems)
-
-
-def monitoring_server(
-    app: App, faults: Callable[[], Sequence[Fault]], shared: SharedHealth
-) -> WebServer | None:
-    """Return the server of the monitoring endpoint; None without a section [monitoring].
-
-    `shared` is what alerts have found.
-    """
-    settings = app.configuration().monitoring
-    if settings is None:
-        return None
-    from daemon.web.metrics import Monitoring
-    from daemon.web.server import WebServer
-
-    endpoint = Monitoring(
-        store=app.store,
-        configuration=app.configuration,
-        attempts=app.attempts,
-        token_ends=app.token_ends,
-        faults=faults,
-        clock=app.clock,
-        wrong_tokens=app.wrong_tokens,
-        intake=app.intake.counters,
-        timings=app.timings,
-        worker_usage=app.worker_usage,
-        service_problems=app.problems.all,
-        shared=shared,
-    )
-    return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)
