@@ -260,6 +260,11 @@ def _print_soundness(found: IntegrityReport, *, json: bool) -> None:
                 f"FAIL log of events: event {found.changed_event} was changed or removed by hand. "
                 "Compare the log with that of an older backup, and ask who may write the database"
             )
+        for line in found.wrong_counts:
+            typer.echo(
+                f"FAIL numbers: {line}. Only `status` and the page use them, and no letter is "
+                "affected; report this as a fault"
+            )
         typer.echo(
             f"{counted(found.files, 'file')} in use, {found.orphans} unused "
             "(unused files are removed after a day)"

@@ -230,6 +230,15 @@ class Bookmark(SQLModel, table=True):
     )
 
 
+class RowCount(SQLModel, table=True):
+    """How many letters there are, or deliveries in one state. Triggers of the database keep it."""
+
+    __tablename__ = "row_counts"
+
+    what: str = Field(primary_key=True, description="`messages`, or `deliveries.` and the state")
+    count: int
+
+
 class RoutingVersion(SQLModel, table=True):
     """A routing table that is or was active, and since when it last was."""
 

@@ -101,7 +101,7 @@ class _Making:
             copies = ContentStore(self.folder / CONTENT)
             unchanged = self._copy(store, copies)
             found = self._check(store, copies)
-            messages = store.queries.counts(()).messages
+            messages = store.queries.counts().messages
         finally:
             store.close()
         # empty since the commit above

@@ -29,11 +29,13 @@ class IntegrityReport:
     orphans: int = 0
     changed_event: int | None = None
     """The first event of the log that was changed or removed by hand; None if none was."""
+    wrong_counts: list[str] = field(default_factory=list)
+    """Numbers that the database keeps of its rows, and that are wrong, in words."""
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.corruption or self.faults or self.changed_event)
+        return not (self.corruption or self.faults or self.changed_event or self.wrong_counts)
 
 
 def check_store(
@@ -53,6 +55,9 @@ def check_store(
     found = IntegrityReport(corruption=corruption(path, lambda: report("checking the database")))
     report("checking the log of events")
     found.changed_event = store.events.verify()
+    if not found.corruption:
+        report("counting letters and deliveries")
+        found.wrong_counts = _wrong_counts(path)
     with content.guarded(alone=False):
         for prefix in PREFIXES:
             needed = store.retention.needed(prefix)
@@ -64,3 +69,11 @@ def check_store(
                     letters = ", ".join(str(each) for each in store.retention.letters_with(sha256))
                     found.faults.append(f"{sha256} is {fault}; needed by message {letters}")
     return found
+
+
+def _wrong_counts(path: Path) -> list[str]:
+    store = Store(f"sqlite:///{path}")
+    try:
+        return store.queries.wrong_counts()
+    finally:
+        store.close()

@@ -6,14 +6,19 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, bindparam, func, text
+from sqlalchemy import Integer, bindparam, func, text
 from sqlalchemy import select as sql_select
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 
-from daemon.core.bookkeeping import Bookmark, RoutingVersion, SkippedLetter, Tombstone
+from daemon.core.bookkeeping import (
+    Bookmark,
+    RoutingVersion,
+    SkippedLetter,
+    Tombstone,
+)
 from daemon.core.errors import NotFound
 from daemon.core.model import (
     NOT_HAD,
@@ -27,9 +32,10 @@ from daemon.core.model import (
     Message,
     SightingState,
 )
-from daemon.store.database import Database, table_of
+from daemon.store.database import Database
 from daemon.store.names import begins_with, is_text, only, shown
 from daemon.store.pages import COUNTED, LETTERS, ROWS, pieces, row_number
+from daemon.store.row_counts import read_row_counts, wrong_row_counts
 
 Row = TypeVar("Row")
 
@@ -65,36 +71,30 @@ class Queries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def counts(self, states: Collection[DeliveryState] = tuple(DeliveryState)) -> Counts:
-        """Count letters, deliveries by each of these states, and skipped letters.
+    def counts(self) -> Counts:
+        """Count letters, deliveries by state, and skipped letters.
 
-        Delivered ones are the most, and cost the most. All are counted in pieces, so changes
-        meanwhile may or may not count.
+        The cost grows with what is skipped or waits, never with what is stored. What waits and what
+        is skipped is read in pieces, so changes meanwhile may or may not count.
         """
         undelivered = self._oldest(_UNDONE).values()
         with self._database.read() as session:
             last = session.exec(select(func.max(Message.fetched_at))).one()
+            counts = read_row_counts(session.connection())
         return Counts(
-            messages=self._count((col(Message.fetched_at), row_number(Message)), Message),
-            deliveries={
-                state: self._count(_BY_DUE_TIME, Delivery, col(Delivery.state) == state)
-                for state in states
-            },
+            messages=counts.messages,
+            deliveries=counts.deliveries,
             sightings=self._count_sightings(),
             oldest_undelivered_at=min(undelivered, default=None),
             last_message_at=last,
         )
 
-    def _count(
-        self, order: Sequence[Any], kind: type[SQLModel], *equal: ColumnElement[bool]
-    ) -> int:
-        found = 0
-        for piece in pieces(self._database, order, *equal, size=COUNTED):
-            with self._database.read_one() as connection:
-                found += connection.execute(
-                    sql_select(func.count()).select_from(table_of(kind)).where(piece)
-                ).scalar_one()
-        return found
+    def wrong_counts(self) -> list[str]:
+        """Count all letters and deliveries, and return which numbers of `counts` are wrong.
+
+        In words; usually none, and none if rows come or go meanwhile.
+        """
+        return wrong_row_counts(self._database)
 
     def _count_sightings(self) -> dict[SightingState, int]:
         found = dict.fromkeys(SightingState, 0)

@@ -72,7 +72,7 @@ def _facts(page: Page, user: UserAccess) -> Sequence[Fact]:
     Without limits, they are those of `status --json`.
     """
     if sees_all(user):
-        counts = page.store.queries.counts(_COUNTED)
+        counts = page.store.queries.counts()
         waiting = counts.sightings[SightingState.WAITING]
         return _of_service(counts.messages, counts.deliveries, waiting)
     total = page.finder.total(LetterQuery(), user.limits(Right.LIST))
