@@ -63,6 +63,27 @@ def _import_everything() -> None:
                 __import__(module.name)
 
 
+def _do_what_each_fork_would_do() -> None:
+    """Build Typer's commands and SQLAlchemy's mappers, as every process does once at its start.
+
+    What is there by now is then left out of garbage collections. They would look at each object in
+    each fork, and the kernel would copy every page of it.
+    """
+    import gc
+    from functools import cache
+
+    import typer.main
+    from sqlalchemy.orm import configure_mappers
+
+    from daemon.cli import app
+
+    typer.main.get_command = cache(typer.main.get_command)
+    typer.main.get_command(app)
+    configure_mappers()
+    gc.collect()
+    gc.freeze()
+
+
 def _serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
@@ -126,4 +147,5 @@ if __name__ == "__main__":
         # what is imported from now on gets it
         concurrent.futures.ThreadPoolExecutor = OneThread  # type: ignore[misc,assignment]
     _import_everything()
+    _do_what_each_fork_would_do()
     _serve()
