@@ -193,17 +193,21 @@ def _first_id(place: Path, table: str) -> str:
         return str(database.execute(f"SELECT id FROM {table} ORDER BY {order}").fetchone()[0])
 
 
-@pytest.fixture
-def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Newcomer]:
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     """Start the sandbox as the documents say, and poll once."""
-    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    manager.bind(str(tmp_path / "notify"))
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    template = tmp_path / "sandbox"
-    with manager, Warm() as warm, _sandbox(_SANDBOX, template):
-        assert warm.run(template / "postmottak.toml", "poll").code == 0
-        yield Newcomer(warm=warm, template=template, manager=manager)
+    folder = tmp_path_factory.mktemp("newcomer")
+    template = folder / "sandbox"
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind(str(folder / "notify"))
+        environment.setenv("NOTIFY_SOCKET", str(folder / "notify"))
+        environment.setenv("TMPDIR", str(folder))
+        with Warm() as warm, _sandbox(_SANDBOX, template):
+            assert warm.run(template / "postmottak.toml", "poll").code == 0
+            yield Newcomer(warm=warm, template=template, manager=manager)
 
 
 @contextmanager
@@ -224,18 +228,36 @@ def _sandbox(command: str, folder: Path) -> Iterator[None]:
     assert (said_how_to_end, sandbox.returncode) == (True, 0)
 
 
-@pytest.mark.timeout(400)
-def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path) -> None:
+def _groups() -> dict[tuple[str, str], list[str]]:
+    """The commands of ours, by the page that shows them first and by their group.
+
+    So the workers share them, and a failed test names the page.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for command, page in documents.commands().items():
+        if re.match(_OURS, command) and command not in {_SANDBOX, *_SERVING}:
+            found.setdefault((page, command.split()[1]), []).append(command)
+    return found
+
+
+@pytest.mark.parametrize(
+    "commands", [pytest.param(each, id="-".join(name)) for name, each in _groups().items()]
+)
+def test_every_command_of_the_documents_works(
+    newcomer: Newcomer, commands: list[str], tmp_path: Path
+) -> None:
     """Every command that a page shows works; a new one is found and run automatically."""
-    shown = [each for each in documents.commands() if re.match(_OURS, each)]
-    ours = [each for each in shown if each != _SANDBOX and each not in _SERVING]
-    sandboxes = [each for each in ours if each.startswith("postmottak sandbox")]
+    sandboxes = [each for each in commands if each.startswith("postmottak sandbox")]
     for number, command in enumerate(sandboxes):
         with _sandbox(command, tmp_path / f"sandbox-{number}"):
             pass
-    places = enumerate(each for each in ours if each not in sandboxes)
+    places = enumerate(each for each in commands if each not in sandboxes)
     faults = [newcomer.try_out(command, tmp_path / f"place-{number}") for number, command in places]
     assert [fault for fault in faults if fault] == []
+
+
+def test_the_checksums_of_a_drop_are_right(newcomer: Newcomer) -> None:
+    """A drop's checksums are checked as the documents say."""
     drop = next(newcomer.template.glob("drop/2*"))
     check = ["sha256sum", "-c", "SHA256SUMS"]
     assert subprocess.run(check, cwd=drop, capture_output=True, check=False).returncode == 0
