@@ -6,6 +6,7 @@ that parts can be translated one by one. `make words` collects and compiles them
 
 from __future__ import annotations
 
+from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
@@ -14,8 +15,9 @@ DEFAULT = "nb"
 _LOCALE = Path(__file__).parent / "locale"
 
 
+@cache
 def translations(language: str) -> NullTranslations:
-    """Return all words in a language, one of `LANGUAGES`."""
+    """Return all words in a language, one of `LANGUAGES`. They are read once."""
     found = NullTranslations()
     for path in sorted(_LOCALE.glob(f"{language}/*.mo")):
         with path.open("rb") as file:

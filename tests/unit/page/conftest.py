@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from daemon.page import templating
 from daemon.page.app import application
 from daemon.page.context import Page
 from daemon.page.guard.signed_in import COOKIE
@@ -99,6 +102,29 @@ class Site:
     def events(self, **wanted: Any) -> list[tuple[str, str, bool]]:
         """Return kind, user and whether it was done, of the newest events."""
         return [(each.kind, each.user, each.done) for each in self.store.events.page(**wanted)]
+
+
+class _Compiled(BytecodeCache):
+    """Templates that have been compiled already."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self._code.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_are_compiled_once() -> Iterator[None]:
+    """Jinja compiles a template once for each page and language, of which a process has three, and
+    the tests have thousands."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(templating, "Environment", partial(Environment, bytecode_cache=_Compiled()))
+        yield
 
 
 @pytest.fixture
