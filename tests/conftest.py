@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import ssl
@@ -38,7 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     install packages, keep disk and authorities.
 
     No example of Hypothesis has a deadline: on a busy machine any may take long.
+
+    While tests are collected, no garbage is: it would look at all that is imported, again and
+    again.
     """
+    gc.disable()
     hypothesis.settings.register_profile("busy", deadline=None)
     hypothesis.settings.load_profile("busy")
     named = {part for argument in config.args for part in Path(argument).resolve().parts}
@@ -48,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("SSL_CERT_DIR", os.devnull)
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+def pytest_collection_finish() -> None:
+    """From now on garbage is collected as ever, except from what was imported, which stays."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
