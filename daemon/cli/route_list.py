@@ -12,7 +12,7 @@ import typer
 from daemon.cli.output import Exit, Json, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
-    from daemon.routing.rows import Delegation
+    from daemon.routing.rows import Delegation, Recipient
     from daemon.routing.table import Table
     from daemon.service.stack import LoadedConfig
 
@@ -64,7 +64,8 @@ def _print_table(table: Table) -> None:
     typer.echo("Routes, in the order in which they are tried:")
     print_table(("", "route", "conditions", "to", "also", "options"), _routes(table))
     typer.echo("\nRecipients:")
-    print_table(("recipient", "title", "delivered to", "e-mail", "deputy"), _recipients(table))
+    columns = ("recipient", "title", "delivered to", "e-mail", "deputy", "acknowledged")
+    print_table(columns, _recipients(table))
     if table.delegations:
         typer.echo("\nCovers:")
         today = norwegian_day(stack.utc_now())
@@ -87,7 +88,28 @@ def _routes(table: Table) -> Iterator[tuple[Any, ...]]:
 
 def _recipients(table: Table) -> Iterator[tuple[Any, ...]]:
     for each in table.recipients.values():
-        yield each.name, each.title, each.deliver_to, each.email, each.deputy
+        yield (
+            each.name,
+            each.title,
+            each.deliver_to,
+            each.email,
+            each.deputy,
+            "; ".join(_acknowledging(each)),
+        )
+
+
+def _acknowledging(recipient: Recipient) -> Iterator[str]:
+    """Yield by whom a recipient's letters are acknowledged, and how soon."""
+    if recipient.members:
+        yield f"by {', '.join(recipient.members)}"
+    if recipient.acknowledge_within:
+        yield f"within {recipient.acknowledge_within}"
+    if recipient.remind_every:
+        yield f"told again every {recipient.remind_every}"
+    if recipient.manager:
+        yield f"manager {recipient.manager}"
+    if recipient.last_resort:
+        yield "last resort"
 
 
 def _covers(table: Table, today: date) -> Iterator[tuple[Any, ...]]:

@@ -53,10 +53,15 @@ def known_as(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip().lower())
 
 
+def is_user_name(text: str) -> bool:
+    """Whether a user can have this name, in any case of letters."""
+    return bool(_NAME.fullmatch(known_as(text)))
+
+
 def user_name(text: str) -> str:
     """Return the name for a new user, as it is stored. Raises OperatorError."""
     name = known_as(text)
-    if not _NAME.fullmatch(name):
+    if not is_user_name(text):
         raise OperatorError(
             f"{text[:100]!r} is not a valid user name; use at most 100 letters, digits and the "
             "characters . @ + - _, and begin with a letter or a digit"

@@ -19,11 +19,20 @@ from pydantic import (
     field_validator,
 )
 
+from daemon.core.accounts import is_user_name
 from daemon.core.dpv import CONFIDENTIAL_POST, service_code
 from daemon.core.folding import fold, readable, readable_expression
 from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
-from daemon.core.settings import Day, Duration, KeepingTime, OrganisationNumber, mail_address
+from daemon.core.settings import (
+    Day,
+    Duration,
+    KeepingTime,
+    OrganisationNumber,
+    is_mail_address,
+    mail_address,
+)
+from daemon.core.working_days import WorkingTerm
 
 
 def _in_quotes(value: object) -> object:
@@ -114,6 +123,15 @@ def _mail_address_if_any(text: str) -> str:
     return mail_address(text) if text else ""
 
 
+def _person(text: str) -> str:
+    if text and not is_mail_address(text) and not is_user_name(text):
+        raise ValueError(
+            f"{text!r} is not a valid person; write an e-mail address, or the name of a user of "
+            "the page"
+        )
+    return text
+
+
 Words = Annotated[str, BeforeValidator(_in_quotes), Field(min_length=1)]
 TitleWords = Annotated[Words, AfterValidator(_folds_to_something)]
 SeenWords = Annotated[Words, AfterValidator(_says_something)]
@@ -121,6 +139,9 @@ Sender = Annotated[SeenWords, AfterValidator(_sender)]
 Party = Annotated[OrganisationNumber, BeforeValidator(_in_quotes)]
 ServiceCode = Annotated[str, BeforeValidator(_service_in_quotes), AfterValidator(service_code)]
 YesOrNo = Annotated[bool, Strict()]
+Person = Annotated[Words, AfterValidator(_person)]
+"""A person: an e-mail address, or the name of a user of the page."""
+PersonIfAny = Annotated[str, BeforeValidator(_in_quotes), AfterValidator(_person)]
 
 
 class Row(BaseModel):
@@ -138,6 +159,14 @@ class Recipient(Row):
     """Destinations; `checks` requires at least one."""
     email: Annotated[str, AfterValidator(_mail_address_if_any)] = ""
     deputy: str = ""
+    """A recipient, who covers, and who is told of letters that nobody has acknowledged in time."""
+    members: tuple[Person, ...] = ()
+    """Who acknowledges the recipient's letters, and is reminded of them."""
+    manager: PersonIfAny = ""
+    acknowledge_within: WorkingTerm | None = None
+    remind_every: WorkingTerm | None = None
+    last_resort: YesOrNo = False
+    """Whether this recipient is told of a letter when nobody else has acknowledged it."""
 
 
 class Conditions(Row):
@@ -199,6 +228,8 @@ class Route(Conditions):
     keep_body: KeepingTime | None = None
     keep_attachments: KeepingTime | None = None
     keep_metadata: KeepingTime | None = None
+    acknowledge_within: WorkingTerm | None = None
+    respond_within: WorkingTerm | None = None
     continue_: YesOrNo = Field(default=False, alias="continue")
     enabled: YesOrNo = True
     follow_thread: YesOrNo = False

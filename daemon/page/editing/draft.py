@@ -148,6 +148,7 @@ def _before_the_last_resort(document: TableDocument) -> str | None:
     """Return the first route that takes every letter: no letter reaches one below it."""
     silent = {"name", "to", "copy_to", "deliver_to", "mark_read", "confirm", "enabled"}
     silent |= {"keep_body", "keep_attachments", "keep_metadata", "follow_thread"}
+    silent |= {"acknowledge_within", "respond_within"}
     for row in document.rows("route"):
         if row.keys() <= silent and row.get("enabled", True) is True:
             return str(row.get("name", ""))

@@ -14,7 +14,7 @@ from daemon.routing.table import SECTIONS, Table
 
 COVERED_BY = "covered by"
 """Stands for a key where a cover's deputy changes, which the row itself does not say."""
-_SWITCHES = frozenset({"continue", "enabled", "follow_thread", "keep_copy"})
+_SWITCHES = frozenset({"continue", "enabled", "follow_thread", "keep_copy", "last_resort"})
 
 
 def toml_text(values: Row) -> str:

@@ -27,7 +27,15 @@ _NARROWEST, _WIDEST = 10, 50  # characters
 _SPARE_ROWS = 1_000  # below the last one, with lists to choose from
 _LEGEND_WIDTH = 4  # columns
 _TRUTHS = frozenset(
-    {"has_attachments", "migrated", "continue", "enabled", "follow_thread", "keep_copy"}
+    {
+        "has_attachments",
+        "migrated",
+        "continue",
+        "enabled",
+        "follow_thread",
+        "keep_copy",
+        "last_resort",
+    }
 )
 _TEXT = "@"
 _DAYS = frozenset({"starts", "ends"})

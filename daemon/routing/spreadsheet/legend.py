@@ -61,7 +61,15 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "name": "What other cells call it. Each name is unique.",
         "title": "What people call the recipient.",
         "email": "The address to which destinations of the type e-mail send.",
-        "deputy": "The recipient who covers when a cover does not say who.",
+        "deputy": "The recipient who covers when a cover does not say who, and is told of letters "
+        "that are not acknowledged in time.",
+        "members": "The people who acknowledge letters: e-mail addresses, or users of the page.",
+        "manager": "The person who is told after the deputy: e-mail address or user.",
+        "acknowledge_within": "Somebody acknowledges a letter within this time, such as 2wd "
+        "(working days) or 8h.",
+        "respond_within": "A letter is answered within this time from its publishing, such as 21d.",
+        "remind_every": "How often people are told again of a letter, such as 1wd.",
+        "last_resort": "yes: is told of a letter that nobody else has acknowledged.",
         "services": "The letter is of one of these services.",
         "parties": "It is for one of these organisations, by number.",
         "senders": "It is from one of these, by organisation number or name; * is anything.",
@@ -95,7 +103,15 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "name": "Navnet som andre celler bruker. Hvert navn finnes bare én gang.",
         "title": "Navnet folk bruker på mottakeren.",
         "email": "Adressen som mål av typen e-post sender til.",
-        "deputy": "Mottakeren som er stedfortreder når et fravær ikke sier hvem.",
+        "deputy": "Mottakeren som er stedfortreder når et fravær ikke sier hvem, og som får vite "
+        "om brev som ingen har kvittert for i tide.",
+        "members": "De som kvitterer for brev: e-postadresser, eller brukere av siden.",
+        "manager": "Den som får vite det etter stedfortrederen: e-postadresse eller bruker.",
+        "acknowledge_within": "Noen kvitterer for et brev innen denne tiden, f.eks. 2wd "
+        "(virkedager) eller 8h.",
+        "respond_within": "Et brev besvares innen denne tiden fra publiseringen, f.eks. 21d.",
+        "remind_every": "Hvor ofte folk får vite om et brev på nytt, f.eks. 1wd.",
+        "last_resort": "ja: får vite om brev som ingen andre har kvittert for.",
         "services": "Brevet hører til en av disse tjenestene.",
         "parties": "Det er til en av disse organisasjonene (organisasjonsnummer).",
         "senders": "Det er fra en av disse, med nummer eller navn; * er hva som helst.",

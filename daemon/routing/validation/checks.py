@@ -68,8 +68,10 @@ def _check_recipients(
             "at least one recipient is required",
             "Add a section [[recipient]] with a name and deliver_to",
         )
+    _check_last_resort(recipients, faults)
     for place, recipient in recipients.items():
         where: KeyPath = ("recipient", place)
+        _warn_of_nobody_to_tell(where, recipient, faults)
         if not recipient.deliver_to:
             remedy = (
                 'Add deliver_to = ["…"]; configured destinations: '
@@ -87,6 +89,32 @@ def _check_recipients(
             )
         elif recipient.deputy:
             _all_known((*where, "deputy"), [recipient.deputy], names, "recipient", faults)
+
+
+def _check_last_resort(recipients: Mapping[int, Recipient], faults: FaultList) -> None:
+    chosen = {place: each for place, each in recipients.items() if each.last_resort}
+    for place in list(chosen)[1:]:
+        faults.add(
+            ("recipient", place, "last_resort"),
+            f"{chosen[place].name!r} is the second recipient with last_resort = true",
+            "Choose one, and remove the line from the others",
+        )
+    for place, each in chosen.items():
+        if not (each.members or each.manager or each.email):
+            faults.add(
+                ("recipient", place, "last_resort"),
+                f"{each.name!r} is the last resort, and has nobody who can be told",
+                "Give it members",
+            )
+
+
+def _warn_of_nobody_to_tell(where: KeyPath, recipient: Recipient, faults: FaultList) -> None:
+    if recipient.acknowledge_within and not (recipient.members or recipient.email):
+        faults.warn(
+            (*where, "acknowledge_within"),
+            f"{recipient.name!r} has no members, so nobody is asked to acknowledge its letters",
+            "Give it members",
+        )
 
 
 def _all_known(

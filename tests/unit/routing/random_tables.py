@@ -89,6 +89,8 @@ actions: dict[str, st.SearchStrategy[Any]] = {
     "keep_body": st.sampled_from(("0d", "3650d", "forever")),
     "keep_attachments": st.sampled_from(("30d", "forever")),
     "keep_metadata": st.sampled_from(("3650d", "forever")),
+    "acknowledge_within": st.sampled_from(("2wd", "8h")),
+    "respond_within": st.sampled_from(("21d", "15wd")),
     "continue": st.booleans(),
     "enabled": st.booleans(),
     "follow_thread": st.booleans(),
@@ -98,6 +100,16 @@ route_rows = st.fixed_dictionaries({"to": some(recipients)}, optional=CONDITIONS
 confidential_rows = st.fixed_dictionaries(
     {"to": some(recipients), "services": st.just([CONFIDENTIAL_POST.code])},
     optional=actions | {"title_contains": some(words)},
+)
+people = st.sampled_from(("kari@example.no", "ola", "Åse.Ås", "12345678901"))
+acknowledging = st.fixed_dictionaries(
+    {},
+    optional={
+        "members": st.lists(people, min_size=1, max_size=2),
+        "manager": people,
+        "acknowledge_within": st.sampled_from(("2wd", "8h")),
+        "remind_every": st.sampled_from(("1wd", "90m")),
+    },
 )
 days = st.dates(date(2026, 12, 28), date(2027, 1, 3))
 delegation_rows = st.fixed_dictionaries(
@@ -118,9 +130,13 @@ def tables(draw: st.DrawFn) -> Table:
             "name": name,
             "deliver_to": draw(some(st.sampled_from(DESTINATIONS))),
             "title": draw(st.sampled_from(("", "Avdeling", *AWKWARD))),
+            **draw(acknowledging),
+            "deputy": draw(st.sampled_from([each for each in NAMES if each != name])),
         }
         for name in NAMES
     ]
+    if draw(st.booleans()):
+        recipient_rows[0] |= {"last_resort": True, "members": ["ola"]}
     routes = [
         {"name": f"rute {number}", **row}
         for number, row in enumerate(draw(st.lists(route_rows | confidential_rows, max_size=6)))

@@ -81,6 +81,13 @@ _ACTIONS = (
     RowField("keep_body", N_("Keep the text"), N_("Such as 3650d, or forever."), Shape.TEXT),
     RowField("keep_attachments", N_("Keep attachments"), "", Shape.TEXT),
     RowField("keep_metadata", N_("Keep metadata"), "", Shape.TEXT),
+    RowField(
+        "acknowledge_within",
+        N_("To be acknowledged within"),
+        N_("Such as 2wd (working days) or 8h."),
+        Shape.TEXT,
+    ),
+    RowField("respond_within", N_("To be answered within"), N_("Such as 21d or 15wd."), Shape.TEXT),
     RowField("continue", N_("Is a copy only: later routes are tried too"), "", Shape.SWITCH),
     RowField("follow_thread", N_("Later letters of the same matter follow"), "", Shape.SWITCH),
     RowField("enabled", N_("In use"), "", Shape.SWITCH, default=True),
@@ -98,6 +105,20 @@ _EXCEPTIONS = (
     RowField(NOT + "attachment_types", N_("Not the kinds of attachments")),
     RowField(NOT + "migrated", N_("Not if it was in Altinn 2"), "", Shape.YES_NO),
     RowField(NOT + "due_within", N_("Not if it must be answered within"), "", Shape.TEXT),
+)
+_ACKNOWLEDGING = (
+    RowField("members", N_("Members"), N_("E-mail addresses, or users of this page.")),
+    RowField(
+        "manager", N_("Manager"), N_("An e-mail address, or a user of this page."), Shape.TEXT
+    ),
+    RowField(
+        "acknowledge_within",
+        N_("To be acknowledged within"),
+        N_("Such as 2wd (working days) or 8h."),
+        Shape.TEXT,
+    ),
+    RowField("remind_every", N_("Told again every"), N_("Such as 1wd."), Shape.TEXT),
+    RowField("last_resort", N_("Told when nobody else acknowledges"), "", Shape.SWITCH),
 )
 FORMS: Mapping[str, Sequence[FieldGroup]] = {
     "route": (
@@ -117,6 +138,7 @@ FORMS: Mapping[str, Sequence[FieldGroup]] = {
                 RowField("deputy", N_("Deputy"), N_("Covers if no cover is named."), Shape.TEXT),
             ),
         ),
+        FieldGroup(N_("Who acknowledges letters"), _ACKNOWLEDGING),
     ),
     "delegation": (
         FieldGroup(
