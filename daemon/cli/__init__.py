@@ -24,6 +24,7 @@ import typer
 from daemon.cli import (
     checks,
     completion,
+    deadlines,
     deliveries,
     destinations,
     discover,
@@ -64,6 +65,7 @@ for _part in (
     discover,
     status,
     messages,
+    deadlines,
     deliveries,
     destinations,
     maintenance,

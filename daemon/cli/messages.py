@@ -14,6 +14,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli import completion
+from daemon.cli.deadlines import facts_of
 from daemon.cli.json_rows import print_json_list
 from daemon.cli.output import Json, options, print_json, print_list, print_table, to_json, whoami
 from daemon.cli.pages import print_listed, print_message, print_remains
@@ -217,6 +218,7 @@ def _message_facts(store: Store, message: Message) -> dict[str, Any]:
             each.model_dump(exclude={"message_id", "number"})
             for each in store.acknowledgements.of(message.id)
         ],
+        **facts_of(store, message.id),
         "marks": [
             each.model_dump(exclude={"message_id"}) for each in store.queries.marks(message.id)
         ],

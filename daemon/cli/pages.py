@@ -115,6 +115,7 @@ def _about_message(facts: Facts) -> list[tuple[str, object]]:
         ("received", facts["fetched_at"]),
         ("published", facts["published_at"]),
         ("due", facts["due_at"]),
+        ("deadline", _deadline(facts["deadline"])),
         *((name.replace("_", " "), True) for name in flags if facts[name]),
         ("sender's reference", facts["sender_reference"]),
         ("summary", " ".join(facts["summary"].split())),
@@ -122,6 +123,14 @@ def _about_message(facts: Facts) -> list[tuple[str, object]]:
         *_origin(facts),
         ("id", facts["id"]),
     ]
+
+
+def _deadline(deadline: Facts | None) -> str:
+    """Return the deadline that holds, and how it is known."""
+    if deadline is None:
+        return ""
+    by = f" by {printable(deadline['confirmed_by'])}" if deadline["confirmed_by"] else ""
+    return f"{local(deadline['due_at'], '%Y-%m-%d')}, {deadline['source']}{by}"
 
 
 def _origin(facts: Facts) -> list[tuple[str, object]]:

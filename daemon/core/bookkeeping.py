@@ -11,6 +11,7 @@ from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from daemon.core.columns import enum_column
+from daemon.core.deadlines import DeadlineState
 from daemon.core.model import LetterRef, MessageKind, SightingState
 
 
@@ -149,6 +150,55 @@ class Acknowledgement(SQLModel, table=True):
     by: str = Field(description="the person: a user of the page, or as the command names them")
     at: datetime
     note: str = Field(default="", description="of a rejection, the reason")
+
+
+class DeadlineAnswer(SQLModel, table=True):
+    """What a person has said of a letter's deadline; `daemon.core.deadlines` says what holds."""
+
+    __tablename__ = "deadlines"
+    __table_args__ = (Index("deadlines_by_due", "due_at"),)
+
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
+    number: int = Field(primary_key=True, description="1 for the first")
+    state: DeadlineState = Field(sa_type=enum_column(DeadlineState))
+    due_at: datetime | None = Field(default=None, description="when it is due, if it is confirmed")
+    by: str = Field(description="the person: a user of the page, or as the command names them")
+    at: datetime
+    note: str = Field(default="", description="the person's reason, which may be empty")
+
+
+class DeadlineWarning(SQLModel, table=True):
+    """A warning of a letter's deadline that was given, so that it is not given again."""
+
+    __tablename__ = "deadline_warnings"
+
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
+    due_at: datetime = Field(primary_key=True, description="the deadline that it was about")
+    step: str = Field(primary_key=True, description="how long before, as the configuration has it")
+    at: datetime
+    destinations: list[str] = Field(
+        default_factory=list, sa_type=JSON, description="which destinations sent it"
+    )
+
+
+class Calendar(SQLModel, table=True):
+    """A calendar of deadlines that programs read by a secret address, until it is revoked.
+
+    Of a user, who sees no more in it than on the page; of a recipient, if it was made by a command;
+    or of both.
+    """
+
+    __tablename__ = "calendars"
+
+    id: str = Field(primary_key=True, description="SHA-256 of the address's token, in hex")
+    user: str | None = Field(default=None, foreign_key="users.name", index=True)
+    recipient: str = Field(
+        default="", description="only the letters of this recipient; empty for all of the user's"
+    )
+    titles: bool = Field(default=False, description="whether it has the titles of letters")
+    made_at: datetime
+    made_by: str
+    used_at: datetime | None = Field(default=None, description="the last use, to about an hour")
 
 
 class SkippedLetter(SQLModel, table=True):

@@ -251,6 +251,7 @@ class DecisionValues(SQLModel):
     why: dict[str, Any] = Field(
         sa_type=JSON, description="the conditions that held, and what else had a part in it"
     )
+    respond_by: datetime | None = Field(default=None, description="when `respond_within` ends")
 
 
 class DecisionRow(DecisionValues, table=True):

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 from daemon.core.errors import DiskFull, NotFound, StoreBusy
 from daemon.core.rights import UserAccess
 from daemon.page.assets import Assets
-from daemon.page.context import Page, named_by_proxy, note_too_many, page_of
+from daemon.page.context import Page, logged_path, named_by_proxy, note_too_many, page_of
 from daemon.page.guard.body_size import BodySize
 from daemon.page.guard.failures import Failures
 from daemon.page.guard.headers import SafeHeaders
@@ -30,6 +30,7 @@ from daemon.page.views import (
     acknowledgements,
     admin,
     confidential,
+    deadlines,
     deliveries,
     delivery_actions,
     letter,
@@ -68,6 +69,7 @@ def application(page: Page, assets: Assets) -> Starlette:
         *confidential.routes(),
         *letter.routes(),
         *acknowledgements.routes(),
+        *deadlines.routes(),
         *preferences.routes(),
         *help_pages.routes(),
         *delivery_actions.routes(),
@@ -104,7 +106,7 @@ def _user(page: Page, request: Request) -> UserAccess | None:
 
 
 def _too_many(request: Request, excess: Excess) -> Response:
-    if excess.is_first:
+    if excess.is_first and request.state.user is not None:
         note_too_many(request)
     answer = _problem(request, HTTPStatus.TOO_MANY_REQUESTS)
     answer.headers["Retry-After"] = str(excess.seconds)
@@ -123,12 +125,12 @@ def _answer(request: Request, error: Exception) -> Response:
         return _problem(request, HTTPStatus.BAD_REQUEST)
     for kind, detail in _PASSING.items():
         if isinstance(error, kind):
-            _log.warning("a page could not be shown", page=request.url.path, reason=str(error))
+            _log.warning("a page could not be shown", page=logged_path(request), reason=str(error))
             answer = _problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail)
             answer.headers["Retry-After"] = _RETRY_AFTER
             return answer
     number = secrets.token_hex(4)
-    _log.error("a page failed", page=request.url.path, number=number, exc_info=error)
+    _log.error("a page failed", page=logged_path(request), number=number, exc_info=error)
     return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, number)
 
 

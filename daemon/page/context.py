@@ -22,6 +22,8 @@ from daemon.page.guard.oidc import Provider
 from daemon.page.guard.passwords import Passwords
 from daemon.page.guard.pending_logins import PendingLogins
 from daemon.page.guard.proxy import ProxyLogin, visitor_address
+from daemon.page.guard.signed_in import is_calendar
+from daemon.page.search.desk import DeadlineDesk
 from daemon.page.search.finder import LetterFinder
 from daemon.page.search.following import Follower
 from daemon.page.search.index import SearchIndex
@@ -57,8 +59,11 @@ class Page:
     """Whether the service is not running, as far as can be seen. Costs nothing; never raises."""
     workshop: Workshop = field(init=False)
     """What the routing pages work with."""
+    desk: DeadlineDesk = field(init=False)
+    """The open deadlines."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "desk", DeadlineDesk(self.index, self.clock))
         workshop = Workshop.open(self.configuration, self.store, self.clock)
         object.__setattr__(self, "workshop", workshop)  # the page is frozen
 
@@ -155,3 +160,11 @@ def note_too_many(request: Request) -> None:
     page_of(request).note(
         request, "refused", about=request.url.path, done=False, details={"why": "too many requests"}
     )
+
+
+def logged_path(request: Request) -> str:
+    """Return the address that was asked for, without the secret that some have in it."""
+    path = request.url.path
+    if is_calendar(path):
+        return "/deadlines/….ics"
+    return "/login/link/…" if path.startswith("/login/link/") else path

@@ -155,6 +155,7 @@ def _shared(assets: Assets) -> dict[str, object]:
         "result_words": wording.RESULTS,
         "Right": Right,
         "schemes": wording.SCHEMES,
+        "source_words": wording.SOURCES,
         "state_words": wording.STATES,
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from daemon.core.deadlines import workdays_left
 from daemon.core.dpv import find_service
 from daemon.core.printable import without_controls
 from daemon.core.times import in_norway, written
@@ -58,9 +59,11 @@ def _environment(language: str, shared: Mapping[str, Any]) -> Environment:
     )
     environment.filters.update(
         day=partial(_in_norway, form="%d.%m.%Y"),
+        day_number=partial(_in_norway, form="%Y-%m-%d"),
         moment=partial(_in_norway, form="%d.%m.%Y %H:%M"),
         machine=lambda when: when.isoformat(timespec="seconds"),
         duration=_duration,
+        workdays=workdays_left,
         commands=_commands,
         said=partial(_said, translate),
         reason=partial(_reason, translate),

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from daemon.core.bookkeeping import DeadlineAnswer
 from daemon.core.model import AttemptRow, DecisionRow, Delivery, MarkState, Message
-from daemon.core.times import in_utc
-from daemon.store import Store
-from daemon.store.acknowledgements import EVENTS
+from daemon.core.times import in_norway, in_utc, written
+from daemon.store import Store, acknowledgements, deadlines
 
 _EVENTS = 200  # the newest on the page
+_OF_ROWS = {*acknowledgements.EVENTS.values(), *deadlines.EVENTS.values()}
+"""Kinds of events that have rows of their own, with more to show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +43,28 @@ def timeline(
         *_deliveries(deliveries, attempts),
         *_kept(store, message),
         *(
-            Happening(at=each.at, kind=EVENTS[each.state], what=each.by, why=each.note)
+            Happening(
+                at=each.at, kind=acknowledgements.EVENTS[each.state], what=each.by, why=each.note
+            )
             for each in store.acknowledgements.of(message.id)
+        ),
+        *(
+            Happening(at=each.at, kind=deadlines.EVENTS[each.state], what=each.by, why=_said(each))
+            for each in store.deadlines.answers(message.id)
         ),
         *(
             Happening(at=each.at, kind=each.kind, what=each.user)
             for each in store.events.page(message_id=message.id, limit=_EVENTS)
-            if each.done and each.kind not in EVENTS.values()  # which are rows of their own
+            if each.done and each.kind not in _OF_ROWS
         ),
     ]
     return sorted(found, key=lambda each: in_utc(each.at))
+
+
+def _said(answer: DeadlineAnswer) -> str:
+    """Return the day of a confirmed deadline, and the person's note."""
+    day = written(in_norway(answer.due_at), "%d.%m.%Y") if answer.due_at else ""
+    return ". ".join(each for each in (day, answer.note) if each)
 
 
 def _deliveries(

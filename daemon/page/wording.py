@@ -18,6 +18,7 @@ def N_(text: str) -> str:  # noqa: N802  # gettext's own name for it
 MENU: tuple[tuple[str, str, Right | None], ...] = (
     ("/", N_("Overview"), None),
     ("/letters", N_("Letters"), Right.LIST),
+    ("/deadlines", N_("Deadlines"), Right.LIST),
     ("/deliveries", N_("Deliveries"), Right.OPERATE),
     ("/routing", N_("Routing"), Right.DRAFT),
     ("/service", N_("Operation"), Right.OPERATE),
@@ -58,6 +59,10 @@ NOTICES: Mapping[str, str] = {
     "ended": N_("The sessions have ended."),
     "acknowledged": N_("The letter is acknowledged."),
     "rejected": N_("The letter is rejected."),
+    "deadline-confirmed": N_("The deadline is confirmed."),
+    "deadline-dropped": N_("It is recorded that nothing is due."),
+    "deadline-handled": N_("The letter is marked as handled."),
+    "calendar-revoked": N_("The calendar is revoked. Its address no longer works."),
 }
 """What a page says after a change, by the word in its address."""
 PROBLEMS: Mapping[str, str] = {
@@ -107,6 +112,13 @@ DUES: Mapping[str, str] = {
     "none": N_("none"),
 }
 """Deadlines that letters can be chosen by."""
+SOURCES: Mapping[str, str] = {
+    "sender": N_("set by the sender"),
+    "sender-default": N_("set by the sender's system by itself, 7 days after the letter"),
+    "computed": N_("computed by a rule of the routing table"),
+    "confirmed": N_("confirmed by a person"),
+}
+"""How a deadline is known."""
 PARTS: Mapping[str, str] = {
     "expired": N_("no longer at the sender's"),
     "purged": N_("deleted by the sender"),
@@ -142,6 +154,9 @@ HAPPENINGS: Mapping[str, str] = {
     "letter-opened": N_("opened by"),
     "letter-acknowledged": N_("acknowledged by"),
     "letter-rejected": N_("rejected by"),
+    "deadline-confirmed": N_("deadline confirmed by"),
+    "deadline-dropped": N_("nothing is due, says"),
+    "deadline-handled": N_("marked as handled by"),
     "deliveries-retried": N_("tried again by"),
     "deliveries-held": N_("held back by"),
     "deliveries-released": N_("released by"),

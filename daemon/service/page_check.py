@@ -16,7 +16,7 @@ from daemon.core.ports import Finding
 from daemon.core.settings import secret_text
 from daemon.web.listening import check_listening
 
-_LIBRARIES = ("argon2", "authlib", "jinja2", "python_multipart", "tomlkit")
+_LIBRARIES = ("argon2", "authlib", "icalendar", "jinja2", "python_multipart", "tomlkit")
 _WHAT = "[web]"
 _PUBLISHING = f"{_WHAT} publishing"
 _UNIT_WRITES = Path("/etc/postmottak/routing")  # ReadWritePaths= of the page's unit

@@ -16,11 +16,13 @@ from daemon.store.attachments import MissingAttachments
 from daemon.store.balance import Balance
 from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
+from daemon.store.calendars import Calendars
 from daemon.store.changes import Changes
 from daemon.store.claims import Claim
 from daemon.store.confidential import ConfidentialLetters
 from daemon.store.covers import WAITING, Changed, Cover, Covers, Queued
 from daemon.store.database import Database
+from daemon.store.deadlines import Deadlines
 from daemon.store.decisions import Decided, Decisions, NewestDecision, Outline
 from daemon.store.delivery_list import (
     DeliveryFilter,
@@ -30,6 +32,7 @@ from daemon.store.delivery_list import (
     ListPlace,
 )
 from daemon.store.drafts import Drafts
+from daemon.store.due_letters import DueLetter, DueLetters
 from daemon.store.events import Events
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.letters import Letters
@@ -58,6 +61,7 @@ __all__ = [
     "ArrivalWindow",
     "Arrivals",
     "BusyWait",
+    "Calendars",
     "Changed",
     "Changes",
     "ChannelTotals",
@@ -66,12 +70,15 @@ __all__ = [
     "Cover",
     "Covers",
     "Database",
+    "Deadlines",
     "Decided",
     "Decisions",
     "DeliveryFilter",
     "DeliveryList",
     "DeliveryPage",
     "Drafts",
+    "DueLetter",
+    "DueLetters",
     "Events",
     "Intent",
     "LetterCopy",
@@ -135,6 +142,9 @@ class Store:
         self.login_links = LoginLinks(self._database)
         self.login_throttle = LoginThrottle(self._database)
         self.acknowledgements = Acknowledgements(self._database)
+        self.deadlines = Deadlines(self._database)
+        self.due_letters = DueLetters(self._database)
+        self.calendars = Calendars(self._database)
         self.events = Events(self._database)
         self.routing_changes = RoutingChanges(self._database)
         self.drafts = Drafts(self._database)

@@ -69,7 +69,7 @@ class Acknowledgements:
         with self._database.write() as session:
             letter = session.exec(select(Message.id).where(Message.id == answer.message_id))
             only(letter.all(), f"message {answer.message_id}", "`postmottak messages list`")
-            last = _last(session, answer.message_id)
+            last = last_answer(session, answer.message_id)
             if last and last.state in {AcknowledgementState.ACKNOWLEDGED, answer.state}:
                 return last
             answer.number = last.number + 1 if last else 1
@@ -78,7 +78,8 @@ class Acknowledgements:
         return answer
 
 
-def _last(session: Session, message_id: UUID) -> Acknowledgement | None:
+def last_answer(session: Session, message_id: UUID) -> Acknowledgement | None:
+    """Return the answer that holds, in the caller's transaction."""
     return session.exec(
         select(Acknowledgement)
         .where(Acknowledgement.message_id == message_id)

@@ -2,9 +2,10 @@
 
 Nothing in the store says when a row changed, so `SearchIndex` compares. It is complete because:
 
-- Letters, decisions, deliveries and deletions are only added, and each has a row number greater
-  than every one before (`after`). Only retention removes rows, which leaves a deletion. A number is
-  used twice only if the row with the greatest one was removed; then `after` says so.
+- Letters, decisions, deliveries, deletions, and what persons answer for letters and deadlines are
+  only added, and each has a row number greater than every one before (`after`). Only retention
+  removes rows, which leaves a deletion. A number is used twice only if the row with the greatest
+  one was removed; then `after` says so.
 - Of a stored letter only three things change: what retention deletes, which leaves a deletion; the
   time of arrival, when the clock is corrected, to one later than all others (`arrived_after`); and
   the states of its deliveries. A state that is final never changes, and those with another are few
@@ -24,7 +25,8 @@ from uuid import UUID
 from sqlalchemy import BindParameter, Select, bindparam, func, or_, tuple_
 from sqlalchemy import select as sql_select
 
-from daemon.core.bookkeeping import Deletion
+from daemon.core.bookkeeping import Acknowledgement, DeadlineAnswer, Deletion
+from daemon.core.deadlines import DeadlineFacts
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.model import (
     Attachment,
@@ -35,6 +37,7 @@ from daemon.core.model import (
     MessageKind,
 )
 from daemon.store.database import Database, table_of
+from daemon.store.due_letters import read_acknowledged, read_facts
 from daemon.store.pages import pieces, row_number
 
 OPEN = (
@@ -47,6 +50,10 @@ OPEN = (
 _MESSAGES, _DECISIONS, _ATTACHMENTS, _DELIVERIES, _DELETIONS = (
     table_of(kind) for kind in (Message, DecisionRow, Attachment, Delivery, Deletion)
 )
+_ANSWERED: Mapping[str, Any] = {
+    "acknowledgements": Acknowledgement,
+    "deadlines": DeadlineAnswer,
+}
 
 
 class FollowedTable(StrEnum):
@@ -56,6 +63,8 @@ class FollowedTable(StrEnum):
     DECISIONS = "decisions"
     DELIVERIES = "deliveries"
     DELETIONS = "deletions"
+    ACKNOWLEDGEMENTS = "acknowledgements"
+    DEADLINES = "deadlines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +111,6 @@ class IndexedLetter:
     id: UUID
     fetched_at: datetime
     published_at: datetime
-    due_at: datetime | None
     party: str
     service: str
     sender_org: str | None
@@ -118,6 +126,11 @@ class IndexedLetter:
     direct: Sequence[str]
     file_names: Sequence[str]
     deliveries: Mapping[str, DeliveryState]
+    deadline: DeadlineFacts
+    acknowledged_at: datetime | None
+    decision: int
+    """The number of the newest one."""
+    decided_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +167,11 @@ _ROWS: Mapping[FollowedTable, tuple[Any, Select[Any]]] = {
         Deletion,
         _numbered(Deletion, _DELETIONS.c.message_id, _DELETIONS.c.part),
     ),
+    **{
+        FollowedTable(name): (kind, _numbered(kind, table.c.message_id, table.c.number))
+        for name, kind in _ANSWERED.items()
+        for table in (table_of(kind),)
+    },
 }
 _AFTER = {
     table: rows.where(row_number(kind) >= _FROM).limit(_LIMIT)
@@ -186,7 +204,6 @@ _OF_LETTER = (
     "id",
     "fetched_at",
     "published_at",
-    "due_at",
     "party",
     "service",
     "sender_org",
@@ -204,7 +221,12 @@ _LETTERS = sql_select(
 ).where(_MESSAGES.c.id.in_(_IDS), ~_CONFIDENTIAL)
 _DECIDED = (
     sql_select(
-        _DECISIONS.c.message_id, _DECISIONS.c.route, _DECISIONS.c.recipients, _DECISIONS.c.direct
+        _DECISIONS.c.message_id,
+        _DECISIONS.c.number,
+        _DECISIONS.c.decided_at,
+        _DECISIONS.c.route,
+        _DECISIONS.c.recipients,
+        _DECISIONS.c.direct,
     )
     .where(_DECISIONS.c.message_id.in_(_IDS))
     .order_by(_DECISIONS.c.number)
@@ -305,6 +327,10 @@ class Changes:
             decided = {row.message_id: row for row in connection.execute(_DECIDED, these)}
         with self._database.read_one() as connection:
             deliveries = connection.execute(_DELIVERED, these).all()
+        with self._database.read_one() as connection:
+            deadlines = read_facts(connection, ids)
+        with self._database.read_one() as connection:
+            received = read_acknowledged(connection, ids)
         files, states = self._files(these), _states(deliveries)
         return Indexed(
             letters={
@@ -315,9 +341,14 @@ class Changes:
                     direct=decided[row["id"]].direct,
                     file_names=files[row["id"]],
                     deliveries=states[row["id"]],
+                    deadline=deadlines[row["id"]],
+                    acknowledged_at=received.get(row["id"], ("", None))[1],
+                    decision=decided[row["id"]].number,
+                    decided_at=decided[row["id"]].decided_at,
                 )
                 for row in letters
-                if row["id"] in decided  # retention may have deleted it meanwhile
+                if row["id"] in decided
+                and row["id"] in deadlines  # retention may have deleted it meanwhile
             },
             open=_open(deliveries),
         )

@@ -21,6 +21,8 @@ from sqlmodel import Session, col, select
 
 from daemon.core.bookkeeping import (
     Acknowledgement,
+    DeadlineAnswer,
+    DeadlineWarning,
     Deletion,
     LegalHold,
     LetterPart,
@@ -312,6 +314,8 @@ def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[
         Attachment,
         LegalHold,
         Acknowledgement,
+        DeadlineAnswer,
+        DeadlineWarning,
     ):
         counts[str(table.__tablename__)] = _remove(
             session, table, col(table.message_id) == message.id

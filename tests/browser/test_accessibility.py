@@ -26,6 +26,8 @@ PAGES = (
     "/letters?q=avgift&service=4255/8",
     "/letters?q=finnes+ikke",
     "/letters/LETTER",
+    "/deadlines",
+    "/deadlines/calendars",
     "/deliveries",
     "/deliveries?state=dead&did=retry&done=2&left=1&one=DELIVERY",
     "/deliveries?state=claimed&destination=none",

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from daemon.page.guard.signed_in import COOKIE
+from daemon.page.guard.signed_in import COOKIE, is_calendar
 from daemon.store.login_tokens import token_id
 
 A_MINUTE = 1200
@@ -23,7 +23,7 @@ That is 20 a second, which neither people nor tests in a browser reach.
 """
 _COSTLY = 2
 """What a search, a file or a change counts as: it takes longer than a page."""
-_FILES = (".csv", ".xlsx")
+_FILES = (".csv", ".ics", ".xlsx")
 _MINUTE = timedelta(minutes=1)
 
 
@@ -45,7 +45,10 @@ class _Bucket:
 
 
 class RequestRate:
-    """Refuses what is too much. Sessions are told apart by their cookie, else by the user."""
+    """Refuses what is too much. Sessions are told apart by their cookie, else by the user.
+
+    Programs that read calendars have no session, and are counted by their address.
+    """
 
     def __init__(
         self,
@@ -60,14 +63,12 @@ class RequestRate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the application does, or refuse."""
-        user = scope.get("state", {}).get("user")
-        if scope["type"] == "http" and user:
-            request = Request(scope)
-            key = f"{user.name} {token_id(request.cookies.get(COOKIE, ''))}"
-            if excess := self._count(key, self._clock(), _cost(request)):
-                answer = await run_in_threadpool(self._refuse, request, excess)
-                await answer(scope, receive, send)
-                return
+        request = Request(scope) if scope["type"] == "http" else None
+        key = _asker(request) if request else ""
+        if request and key and (excess := self._count(key, self._clock(), _cost(request))):
+            answer = await run_in_threadpool(self._refuse, request, excess)
+            await answer(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     def _count(self, key: str, now: datetime, cost: int) -> Excess | None:
@@ -92,6 +93,15 @@ class RequestRate:
             if now - self._buckets[key].at < _MINUTE:
                 return
             del self._buckets[key]
+
+
+def _asker(request: Request) -> str:
+    """Return whose requests are counted together; nothing where none are."""
+    if user := request.scope.get("state", {}).get("user"):
+        return f"{user.name} {token_id(request.cookies.get(COOKIE, ''))}"
+    if is_calendar(request.url.path):
+        return f"calendars {request.client.host if request.client else ''}"
+    return ""
 
 
 def _cost(request: Request) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from daemon.core.rights import UserAccess
 
 COOKIE = "__Host-postmottak"
 _OPEN = ("/login", "/static/", "/help")
+_CALENDAR = re.compile(r"/deadlines/[^/]+\.ics")
+"""Addresses that are secrets themselves, for programs without a session."""
 FindUser = Callable[[Request], UserAccess | None]
 
 
@@ -30,11 +33,20 @@ class SignedIn:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        if is_calendar(scope["path"]):  # it shows the same to everybody, whoever has a session
+            request.state.user = None
+            await self._app(scope, receive, send)
+            return
         request.state.user = await run_in_threadpool(self._find_user, request)
         if request.state.user is None and not scope["path"].startswith(_OPEN):
             await _to_login(request)(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def is_calendar(path: str) -> bool:
+    """Whether an address is that of a calendar, which nobody logs in for."""
+    return _CALENDAR.fullmatch(path) is not None
 
 
 def _to_login(request: Request) -> RedirectResponse:

@@ -12,12 +12,14 @@ from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
+from daemon.core.deadlines import DeadlineFacts
 from daemon.core.model import DeliveryState
 from daemon.core.times import norwegian_day
 from daemon.page.search import meta, schema
 from daemon.page.search.forgetting import must_forget
 from daemon.page.search.letter_words import LONGEST_BODY, folded, words_of
 from daemon.page.search.moments import from_number, to_number
+from daemon.page.search.schema import BY_DEFAULT, ENDED, NOWHERE, OPEN
 from daemon.store.changes import (
     Arrival,
     Changes,
@@ -31,6 +33,8 @@ from daemon.store.changes import (
 _T = TypeVar("_T")
 _PIECE = 200  # letters that are written in one transaction: about 50 ms
 _ROWS = 1000  # rows of which letters are only noted
+_FEW = frozenset({FollowedTable.ACKNOWLEDGEMENTS, FollowedTable.DEADLINES})
+"""Tables that are read again from their beginning if retention removed their last row."""
 _PLACES = {name: f"place of {name}" for name in FollowedTable}
 
 
@@ -82,8 +86,9 @@ class Filling:
 
     def _begin(self) -> None:
         """Note where the store is, before the first letter is read: what changes later is read."""
-        for table in (FollowedTable.DECISIONS, FollowedTable.DELIVERIES, FollowedTable.DELETIONS):
-            self._put(table, self._changes.newest(table))
+        for table in FollowedTable:
+            if table is not FollowedTable.LETTERS:
+                self._put(table, self._changes.newest(table))
         self._put_arrival(self._changes.last_arrival())
         meta.put(self.connection, meta.BUILT, "no")
         meta.renew(self.connection)
@@ -96,7 +101,10 @@ class Filling:
     def _after(self, table: FollowedTable) -> list[Step] | None:
         number, _, key = meta.get(self.connection, _PLACES[table]).partition(" ")
         place = RowPlace(number=int(number or 0), key=key)
-        return self._changes.after(table, place, _PIECE)
+        found = self._changes.after(table, place, _PIECE)
+        if found is None and table in _FEW:
+            return self._changes.after(table, RowPlace(), _PIECE)
+        return found
 
     def _note(self, found: dict[FollowedTable, list[Step]]) -> None:
         for table, some in found.items():
@@ -201,7 +209,7 @@ class Filling:
             self._profile(letter),
             to_number(letter.fetched_at),
             to_number(letter.published_at),
-            None if letter.due_at is None else to_number(letter.due_at),
+            *_due(letter),
             norwegian_day(letter.fetched_at).toordinal(),
             norwegian_day(letter.published_at).toordinal(),
             letter.confirmation_needed,
@@ -235,6 +243,32 @@ class Filling:
             values,
         )
         return int(cursor.lastrowid or 0)
+
+
+def _due(letter: IndexedLetter) -> tuple[object, ...]:
+    """Return the columns about the letter's deadline."""
+    facts = letter.deadline
+    holds, last = facts.holds, facts.last
+    answered = [each.at for each in facts.words]
+    received = [letter.acknowledged_at] if letter.acknowledged_at else []
+    return (
+        to_number(holds.due_at) if holds else None,
+        holds.source.value if holds else "",
+        desk_place(facts, is_acknowledged=letter.acknowledged_at is not None),
+        to_number(last.due_at) if last else None,
+        letter.acknowledged_at is not None,
+        letter.decision - 1 + len(answered) + len(received),
+        to_number(max(letter.fetched_at, letter.decided_at, *answered, *received)),
+    )
+
+
+def desk_place(facts: DeadlineFacts, *, is_acknowledged: bool) -> int:
+    """Return the place of a letter on the desk of deadlines, as `letter.desk` has it."""
+    if facts.last is None:
+        return NOWHERE
+    if facts.holds is None or (facts.handled and is_acknowledged):
+        return ENDED
+    return OPEN if facts.holds.is_urgent else BY_DEFAULT
 
 
 def _shown(state: DeliveryState) -> str:

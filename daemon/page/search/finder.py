@@ -24,6 +24,7 @@ from daemon.page.search.moments import from_number, to_number
 from daemon.page.search.profiles import Profile, Profiles, chosen, covered
 from daemon.page.search.query import FACETS, LetterQuery
 from daemon.page.search.reading import COLUMNS, QueryRead, within_profiles
+from daemon.page.search.schema import OPEN
 
 Limits = Sequence[Grant] | None
 _STILL_SHOWN = timedelta(days=30)  # after its deadline
@@ -37,6 +38,9 @@ class FoundLetter:
     fetched_at: datetime
     published_at: datetime
     due_at: datetime | None
+    due_source: str
+    """How the deadline is known; empty without one."""
+    is_acknowledged: bool
     party: str
     service: str
     sender_org: str
@@ -156,16 +160,17 @@ class LetterFinder:
         return [(day, found[day.toordinal()]) for day in every]
 
     def deadlines(self, limits: Limits, limit: int) -> Sequence[FoundLetter]:
-        """Return the letters whose deadlines are nearest to now, in the order of the deadlines.
+        """Return the letters whose open deadlines are nearest to now, in the order of these.
 
-        Those that are past are among them for 30 days.
+        Those that are past are among them for 30 days; what a sending system wrote by itself is
+        not.
         """
         now = self._clock()
         with self._index.read() as connection:
             profiles = self._profiles.all(connection)
             allowed = [key for key, each in profiles.items() if covered(each, limits)]
             rows = _due_around(connection, now, allowed, limit)
-        found = [_found(row, profiles[row[2]]) for row in rows]
+        found = [found_letter(row, profiles[row[2]]) for row in rows]
         nearest = sorted(found, key=lambda each: _distance(each, now))[:limit]
         return sorted(nearest, key=lambda each: each.due_at or now)
 
@@ -186,7 +191,9 @@ def _letters(
     reading: QueryRead, wanted: Iterable[Profile], most: int, after: str | None, limit: int
 ) -> list[FoundLetter]:
     profiles = {each.number: each for each in wanted}
-    return [_found(row, profiles[row[2]]) for row in reading.rows(profiles, most, after, limit)]
+    return [
+        found_letter(row, profiles[row[2]]) for row in reading.rows(profiles, most, after, limit)
+    ]
 
 
 def _due_around(
@@ -195,14 +202,15 @@ def _due_around(
     """Return the rows of the next deadlines, and of the last that are past."""
     at, oldest = to_number(now), to_number(shifted(now, -_STILL_SHOWN))
     within, values = within_profiles(profiles)
-    ways = (("due_at >= ?", [at], "ASC"), ("due_at BETWEEN ? AND ?", [oldest, at - 1], "DESC"))
+    ways = (("desk_at >= ?", [at], "ASC"), ("desk_at BETWEEN ? AND ?", [oldest, at - 1], "DESC"))
     return [
         row
         for condition, bounds, order in ways
         for row in connection.execute(
-            f"SELECT {COLUMNS} FROM letter INDEXED BY letter_by_due "  # noqa: S608
-            f"WHERE {condition} {within} ORDER BY due_at {order}, number LIMIT ?",
-            [*bounds, *values, limit],
+            f"SELECT {COLUMNS} FROM letter INDEXED BY letter_by_desk "  # noqa: S608
+            f"WHERE desk = ? AND desk > 0 AND {condition} {within} "
+            f"ORDER BY desk_at {order}, number LIMIT ?",
+            [OPEN, *bounds, *values, limit],
         )
     ]
 
@@ -245,13 +253,17 @@ def _facets(counts: Mapping[Profile, int], query: LetterQuery) -> Facets:
     }
 
 
-def _found(row: tuple[Any, ...], profile: Profile) -> FoundLetter:
-    number, key, _, fetched_at, published_at, due_at, confirmation, title, deliveries = row
+def found_letter(row: Sequence[Any], profile: Profile) -> FoundLetter:
+    """Return what a row with `COLUMNS` is."""
+    number, key, _, fetched_at, published_at, due_at, confirmation, title, deliveries = row[:9]
+    due_source, acknowledged = row[9:]
     return FoundLetter(
         id=UUID(str(key)),
         fetched_at=from_number(fetched_at),
         published_at=from_number(published_at),
         due_at=None if due_at is None else from_number(due_at),
+        due_source=due_source,
+        is_acknowledged=bool(acknowledged),
         party=profile.party,
         service=profile.service,
         sender_org=profile.sender_org,

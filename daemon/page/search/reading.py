@@ -18,7 +18,8 @@ FEW = 3_000
 """Letters that are sorted faster than found by a walk in their order."""
 _CURSOR = re.compile(r"-?\d{1,18}\.\d{1,18}", re.ASCII)
 COLUMNS = (
-    "number, id, profile, fetched_at, published_at, due_at, confirmation_needed, title, deliveries"
+    "number, id, profile, fetched_at, published_at, due_at, confirmation_needed, title, "
+    "deliveries, due_source, acknowledged"
 )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of what is in them. A file of another version is made again."""
+NOWHERE, OPEN, BY_DEFAULT, ENDED = range(4)
+"""The places of `letter.desk`."""
 _TABLES = ("meta", "profile", "letter", "open_delivery", "words")
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -32,6 +34,12 @@ CREATE TABLE letter (
   fetched_at INTEGER NOT NULL,
   published_at INTEGER NOT NULL,
   due_at INTEGER,
+  due_source TEXT NOT NULL,
+  desk INTEGER NOT NULL,
+  desk_at INTEGER,
+  acknowledged INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
   day INTEGER NOT NULL,
   published_day INTEGER NOT NULL,
   confirmation_needed INTEGER NOT NULL,
@@ -44,6 +52,8 @@ CREATE INDEX letter_by_profile ON letter (profile, fetched_at);
 CREATE INDEX letter_by_day ON letter (day, profile);
 CREATE INDEX letter_by_published_day ON letter (published_day, profile);
 CREATE INDEX letter_by_due ON letter (due_at, number, profile) WHERE due_at IS NOT NULL;
+CREATE INDEX letter_by_desk ON letter (desk, desk_at, number, profile) WHERE desk > 0;
+CREATE INDEX letter_by_end ON letter (changed_at, number, profile) WHERE desk = 3;
 CREATE TABLE open_delivery (
   number INTEGER PRIMARY KEY, letter TEXT NOT NULL, state TEXT NOT NULL
 );
@@ -52,7 +62,13 @@ CREATE VIRTUAL TABLE words USING fts5 (
   text, tokenize = 'trigram case_sensitive 1', columnsize = 0
 );
 """
-"""Times are microseconds since 1970; `letter.number` is the number of the row in the store."""
+"""Times are microseconds since 1970; `letter.number` is the number of the row in the store.
+
+`due_at` is the deadline that holds, and `desk_at` the one that the desk and calendars show, also
+after a person said that nothing is due. `desk` is 1 for an open deadline, 2 for one that the
+sending system wrote by itself, 3 for one that is over, 0 for none (`desk_place`). `revision` grows
+with each change of it.
+"""
 
 
 def is_current(connection: sqlite3.Connection) -> bool:

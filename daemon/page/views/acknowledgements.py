@@ -50,7 +50,7 @@ async def _text(request: Request, name: str) -> str:
 
 
 def _answer(request: Request, state: AcknowledgementState, text: str) -> Response:
-    page, found = page_of(request), _own(request)
+    page, found = page_of(request), own_letter(request)
     message = found.message
     if message.confidential and not was_opened(request, message):
         return page.render(request, "letter/reason.html", message=message, fault=False)
@@ -61,7 +61,7 @@ def _answer(request: Request, state: AcknowledgementState, text: str) -> Respons
     return back_to(f"/letters/{message.id}?notice={answered.value}")
 
 
-def _own(request: Request) -> OpenedLetter:
+def own_letter(request: Request) -> OpenedLetter:
     """Return the letter, if the user may answer for it; otherwise record the refusal."""
     found = letter_of(request)
     if not may_answer(request, found):

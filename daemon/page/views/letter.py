@@ -122,8 +122,12 @@ def show_opened(
     status: HTTPStatus = HTTPStatus.OK,
     *,
     lacks_reason: bool = False,
+    lacks_day: bool = False,
 ) -> Response:
-    """Show a letter that the user may open; with `lacks_reason`, ask for that of a rejection."""
+    """Show a letter that the user may open.
+
+    With `lacks_reason`, ask for that of a rejection; with `lacks_day`, for that of a deadline.
+    """
     page, message = page_of(request), found.message
     answers = page.store.acknowledgements.of(message.id)
     deliveries = page.store.queries.deliveries(message_id=message.id)
@@ -145,6 +149,9 @@ def show_opened(
         answer=answers[-1] if answers else None,
         may_answer=may_answer(request, found),
         lacks_reason=lacks_reason,
+        lacks_day=lacks_day,
+        deadline=page.store.deadlines.facts(message.id),
+        now=page.clock(),
         timeline=timeline(page.store, message, found.decisions, deliveries, attempts),
         may_route=user_of(request).may_with(Right.DRAFT, message.party, found.people),
         may_operate=user_of(request).may(Right.OPERATE),

@@ -83,7 +83,9 @@ def test_an_address_needs_the_right_of_the_document(site: Site) -> None:
             if right:
                 refused = visitor.request(method, address).status_code
                 assert refused in {403, 404}, (method, address)
-            if not path.startswith(("/login", "/help")):
+            if path.endswith(".ics"):  # the address itself is the secret
+                assert nobody.request(method, address).status_code == 404, path
+            elif not path.startswith(("/login", "/help")):
                 sent = nobody.request(method, address)
                 assert (sent.status_code, sent.headers["Location"][:6]) == (303, "/login"), path
 

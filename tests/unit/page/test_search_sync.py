@@ -5,26 +5,31 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.core.bookkeeping import LetterPart
+from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DecisionRow, Delivery, DeliveryState
 from daemon.core.parcels import Receipt
 from daemon.page.search import LetterFinder, LetterQuery, SearchIndex, filling
 from daemon.store import Store, changes, results
+from daemon.store.users import Actor
 from tests.unit.conftest import NOW, TABLE, Clock, stored_letter
 
 LEASE = timedelta(hours=1)
+KARI = Actor(name="kari")
 TABLES = {
     "letter": "SELECT l.number, l.id, l.fetched_at, l.published_at, l.due_at, l.day, "
-    "l.published_day, l.title, l.folded_title, l.deliveries, "
+    "l.published_day, l.title, l.folded_title, l.deliveries, l.due_source, l.desk, l.desk_at, "
+    "l.acknowledged, l.revision, l.changed_at, "
     "l.confirmation_needed, p.party, p.service, p.sender_org, p.sender_name, "
     "p.route, p.recipients, p.direct, p.states "
     "FROM letter l JOIN profile p ON p.number = l.profile ORDER BY l.number",
@@ -53,6 +58,8 @@ class World:
             sender_name=("Skatteetaten", "Kommunen")[number % 2],
             confidential=number % 5 == 0,
         )
+        letter.message.due_at = self.clock() if number % 3 else None
+        letter.decision.respond_by = self.clock() if number % 2 else None
         letter.message.fetched_at = self.clock.advance(seconds=1)
         self.store.letters.add([letter])
 
@@ -119,6 +126,32 @@ class World:
         for claim in self.store.outbox.claim("me", self.clock(), LEASE, 1):
             self.store.outbox.end([results.dead(claim, "no", self.clock(), self.clock())])
 
+    def _some(self, number: int) -> UUID:
+        every = self.store.queries.deliveries()
+        return every[number % len(every)].message_id if every else UUID(int=0)
+
+    def acknowledge(self, number: int) -> None:
+        """Somebody has a letter."""
+        with suppress(NotFound):
+            answers = self.store.acknowledgements
+            answers.acknowledge(self._some(number), "kari", self.clock(), KARI)
+
+    def confirm(self, number: int) -> None:
+        """Somebody says when a letter wants an answer."""
+        with suppress(NotFound):
+            day = NOW + timedelta(days=number)
+            self.store.deadlines.confirm(self._some(number), "kari", self.clock(), KARI, due_at=day)
+
+    def drop(self, number: int) -> None:
+        """Or that it wants none."""
+        with suppress(NotFound):
+            self.store.deadlines.drop(self._some(number), "kari", self.clock(), KARI)
+
+    def handle(self, number: int) -> None:
+        """Or that it has had it."""
+        with suppress(OperatorError):
+            self.store.deadlines.handle(self._some(number), "kari", self.clock(), KARI)
+
     def forget(self, number: int) -> None:
         """Retention deletes a text, or all of a letter."""
         parts = tuple(LetterPart) if number % 2 else (LetterPart.BODY,)
@@ -155,6 +188,10 @@ ACTS: dict[str, Callable[[World, int], None]] = {
         "claim",
         "deliver",
         "die",
+        "acknowledge",
+        "confirm",
+        "drop",
+        "handle",
         "forget",
         "correct",
         "sync",
@@ -197,7 +234,18 @@ def test_whatever_happens_the_index_follows(
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-EACH = ["route", "hold", "deliver", "die", "claim", "resend", "correct"]
+EACH = [
+    "route",
+    "hold",
+    "deliver",
+    "die",
+    "claim",
+    "resend",
+    "correct",
+    "acknowledge",
+    "confirm",
+    "drop",
+]
 
 
 @pytest.mark.parametrize("many", [10_000, 2])
