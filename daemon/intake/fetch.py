@@ -307,7 +307,7 @@ def _stored_letter(
     return StoredLetter(
         message=MessageValues(**envelope.model_dump(), id=key, fetched_at=now),
         attachments=attachments,
-        decision=decision_values(key, decision, now),
+        decision=decision_values(key, decision, now, envelope.published_at),
         deliveries=first_deliveries(key, decision, now),
         marks=list(_marks(key, policies.overridden(decision), envelope, now)),
         threads=[ThreadValues(key=thread, message_id=key) for thread in facts.threads],

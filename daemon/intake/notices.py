@@ -71,7 +71,7 @@ class Notices:
             yield StoredLetter(
                 message=_message(sighting, now),
                 attachments=(),
-                decision=decision_values(key, decision, now),
+                decision=decision_values(key, decision, now, now),
                 deliveries=first_deliveries(key, decision, now),
                 marks=(),
             )

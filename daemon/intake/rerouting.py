@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from daemon.core.callbacks import do_nothing
+from daemon.core.deadlines import respond_by
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DecisionValues
 from daemon.core.spelling import did_you_mean
@@ -194,8 +195,10 @@ class Rerouter:
         With `after`, do so only if no decision has a higher number; otherwise return None.
         """
         now = self.clock()
+        # read only where it is needed
+        published_at = self.store.decisions.published_at(key) if decision.respond_within else now
         result = self.store.decisions.decide(
-            decision_values(key, decision, now),
+            decision_values(key, decision, now, published_at),
             decision.destinations,
             now,
             again=set(again),
@@ -218,8 +221,11 @@ def _differs(decision: Decision, stored: NewestDecision) -> bool:
     )
 
 
-def decision_values(message: UUID, decision: Decision, now: datetime) -> DecisionValues:
+def decision_values(
+    message: UUID, decision: Decision, now: datetime, published_at: datetime
+) -> DecisionValues:
     """Return the decision as it is stored, numbered as the first one."""
+    term = decision.respond_within
     return DecisionValues(
         message_id=message,
         number=1,
@@ -229,7 +235,8 @@ def decision_values(message: UUID, decision: Decision, now: datetime) -> Decisio
         chosen=list(decision.chosen),
         recipients=list(decision.recipients),
         direct=list(decision.direct),
-        why=decision.why,
+        why={**decision.why, "respond_within": str(term)} if term else decision.why,
+        respond_by=respond_by(published_at, term) if term else None,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daemon.core.model import Policy
+from daemon.core.working_days import Term
 from daemon.routing.conditions import matches, verdicts
 from daemon.routing.facts import Facts
 from daemon.routing.rows import Route
@@ -51,6 +52,8 @@ class Decision:
     """Each destination, and the recipients on whose behalf it gets the letter."""
     mark_read: Policy | None = None
     confirm: Policy | None = None
+    respond_within: Term | None = None
+    """From the letter's publishing."""
     why: dict[str, Any] = field(default_factory=dict)
     """In JSON values: the conditions that held, the thread, the copies and the covers that changed
     something.
@@ -136,6 +139,7 @@ def _decision(
         destinations=_destinations(table, recipients, direct),
         mark_read=policies.mark_read,
         confirm=policies.confirm,
+        respond_within=policies.respond_within,
         why=_why(facts, None if thread else decided, copies, thread, covers),
     )
 

@@ -25,6 +25,7 @@ from daemon.core.model import (
     Part,
     delivery_id,
 )
+from daemon.routing.decide import OPERATOR
 from daemon.routing.facts import Facts, is_guarded
 from daemon.store.covers import WAITING, Changed, withdrawn
 from daemon.store.database import Database, table_of
@@ -114,6 +115,10 @@ class Decisions:
                 raise NotFound(f"letter {message} was deleted")
             return _decided(session, message)
 
+    def published_at(self, message: UUID) -> datetime:
+        """Return when a stored letter was published. Raises NotFound if it was deleted."""
+        return self.decided(message).message.published_at
+
     def since(self, start: datetime) -> Iterator[Outline]:
         """Yield letters that came at `start` or later, the oldest first.
 
@@ -158,13 +163,12 @@ class Decisions:
         generation, only if it is in `again`, or for a recipient for whom it does not have it yet.
         """
         with self._database.write() as session:
-            newest = _newest(session, decision.message_id).number
-            if after not in {None, newest}:
+            newest = _newest(session, decision.message_id)
+            if after not in {None, newest.number}:
                 return None
-            number = newest + 1
+            number = newest.number + 1
             gone = _withdraw(session, decision.message_id, wanted, {*WAITING, DeliveryState.DEAD})
-            why = {**decision.why, **({"withdrawn": gone} if gone else {})}
-            session.add(DecisionRow(**{**decision.model_dump(), "number": number, "why": why}))
+            session.add(_next(decision, newest, gone))
             session.flush()  # the deliveries refer to it
             new = _New(number, now, DeliveryState.PENDING)
             added = _add(
@@ -176,6 +180,21 @@ class Decisions:
             )
             release_marks(session, [decision.message_id], now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in gone))
+
+
+def _next(
+    decision: DecisionValues, before: DecisionRow, gone: Sequence[Mapping[str, Any]]
+) -> DecisionRow:
+    """Return the decision as the next one.
+
+    An operator who sends a letter elsewhere does not take back the time that a route gave it.
+    """
+    why, answer = {**decision.why, **({"withdrawn": gone} if gone else {})}, decision.respond_by
+    if decision.route == OPERATOR and before.respond_by:
+        answer = before.respond_by
+        why["respond_within"] = before.why.get("respond_within", "")
+    facts = {"number": before.number + 1, "why": why, "respond_by": answer}
+    return DecisionRow(**{**decision.model_dump(), **facts})
 
 
 def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Outline]:
