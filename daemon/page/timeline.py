@@ -15,6 +15,8 @@ from daemon.store import Store, acknowledgements, deadlines
 _EVENTS = 200  # the newest on the page
 _OF_ROWS = {*acknowledgements.EVENTS.values(), *deadlines.EVENTS.values()}
 """Kinds of events that have rows of their own, with more to show."""
+REFUSED = "refused"
+"""The kind of an event that says who was refused what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,7 @@ def timeline(
             Happening(at=each.at, kind=deadlines.EVENTS[each.state], what=each.by, why=_said(each))
             for each in store.deadlines.answers(message.id)
         ),
-        *(
-            Happening(at=each.at, kind=each.kind, what=each.user)
-            for each in store.events.page(message_id=message.id, limit=_EVENTS)
-            if each.done and each.kind not in _OF_ROWS
-        ),
+        *_events(store, message),
     ]
     return sorted(found, key=lambda each: in_utc(each.at))
 
@@ -65,6 +63,15 @@ def _said(answer: DeadlineAnswer) -> str:
     """Return the day of a confirmed deadline, and the person's note."""
     day = written(in_norway(answer.due_at), "%d.%m.%Y") if answer.due_at else ""
     return ". ".join(each for each in (day, answer.note) if each)
+
+
+def _events(store: Store, message: Message) -> Iterator[Happening]:
+    """Who opened it, and why they said they did; and who was refused."""
+    for each in reversed(store.events.page(message_id=message.id, limit=_EVENTS)):
+        if each.kind in _OF_ROWS or not (each.done or each.kind == REFUSED):
+            continue  # an answer is a row of its own
+        why = str(each.details.get("reason", ""))
+        yield Happening(at=each.at, kind=each.kind, what=each.user, why=why)
 
 
 def _deliveries(

@@ -162,5 +162,6 @@ HAPPENINGS: Mapping[str, str] = {
     "deliveries-released": N_("released by"),
     "deliveries-resent": N_("sent again by"),
     "attachment-downloaded": N_("attachment downloaded by"),
+    "refused": N_("access was refused to"),
 }
 """What happened to a letter."""

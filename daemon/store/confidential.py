@@ -10,11 +10,13 @@ from sqlalchemy import Index, text
 from sqlalchemy import select as sql_select
 from sqlmodel import col
 
+from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.model import DecisionRow, Message
 from daemon.store.database import Database, table_of
 from daemon.store.search import newest_decision
 
-_ONLY = "confidential"
+_ONLY = f"confidential OR service = '{CONFIDENTIAL_POST.code}'"
+"""A letter of confidential post is confidential, whatever its mark says."""
 Index("messages_confidential", table_of(Message).c.fetched_at, sqlite_where=text(_ONLY))
 
 
@@ -47,7 +49,7 @@ class ConfidentialLetters:
                 *(getattr(Message, name) for name in _OF_LETTER), col(DecisionRow.recipients)
             )
             .join(DecisionRow, newest_decision())
-            .where(text(_ONLY))
+            .where(text(f"({_ONLY})"))
             .order_by(col(Message.fetched_at).desc())
             .limit(limit)
         )

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from daemon.core.bookkeeping import AcknowledgementState
 from daemon.core.rights import Right
 from daemon.page.context import address_of, back_to, page_of, user_of
+from daemon.page.secret_letters import is_secret
 from daemon.page.views.letter import OpenedLetter, letter_of, may_answer, show_opened, was_opened
 from daemon.store.acknowledgements import LONGEST_NOTE
 from daemon.store.users import Actor
@@ -52,7 +53,7 @@ async def _text(request: Request, name: str) -> str:
 def _answer(request: Request, state: AcknowledgementState, text: str) -> Response:
     page, found = page_of(request), own_letter(request)
     message = found.message
-    if message.confidential and not was_opened(request, message):
+    if is_secret(message) and not was_opened(request, message):
         return page.render(request, "letter/reason.html", message=message, fault=False)
     if state is AcknowledgementState.REJECTED and not text:
         status = HTTPStatus.UNPROCESSABLE_ENTITY

@@ -27,13 +27,14 @@ from daemon.core.safe_html import safe_html
 from daemon.intake.rerouting import facts_of_stored, followed
 from daemon.page.context import Page, page_of, user_of
 from daemon.page.inline_kinds import inline_type
-from daemon.page.timeline import timeline
+from daemon.page.secret_letters import is_secret
+from daemon.page.timeline import REFUSED, timeline
 from daemon.routing.explain import Explanation, explain
 from daemon.service import stack
 
 _OPENED_FOR = timedelta(hours=8)
 """How long the attachments of a confidential letter can be had after it was opened."""
-_OPENED, _REFUSED, _DOWNLOADED = "letter-opened", "refused", "attachment-downloaded"
+_OPENED, _DOWNLOADED = "letter-opened", "attachment-downloaded"
 _LONGEST_REASON = 500
 _INLINE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'none'"
@@ -66,7 +67,7 @@ def routes() -> list[Route]:
 def show(request: Request) -> Response:
     """Show a letter; of a confidential one, ask for the reason first."""
     page, found = page_of(request), letter_of(request)
-    if found.message.confidential:
+    if is_secret(found.message):
         return page.render(request, "letter/reason.html", message=found.message, fault=False)
     page.note(request, _OPENED, message_id=found.message.id)
     return show_opened(request, found)
@@ -105,12 +106,12 @@ def letter_of(request: Request) -> OpenedLetter:
         raise NotFound(str(error)) from error
     found = OpenedLetter(message=message, decisions=page.store.queries.decisions(message.id))
     party, people = message.party, found.people
-    if not message.confidential and not user.may_with(Right.LIST, party, people):
+    if not is_secret(message) and not user.may_with(Right.LIST, party, people):
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    needed = Right.CONFIDENTIAL if message.confidential else Right.OPEN
+    needed = Right.CONFIDENTIAL if is_secret(message) else Right.OPEN
     if not user.may_with(needed, party, people):
         page.note(
-            request, _REFUSED, message_id=message.id, done=False, details={"right": needed.value}
+            request, REFUSED, message_id=message.id, done=False, details={"right": needed.value}
         )
         raise HTTPException(HTTPStatus.FORBIDDEN, needed.value)
     return found
@@ -173,7 +174,7 @@ def _earlier(page: Page, request: Request, found: OpenedLetter) -> str:
     except NotFound:
         return ""
     message, people = earlier.message, earlier.decision.recipients
-    needed = Right.CONFIDENTIAL if message.confidential else Right.LIST
+    needed = Right.CONFIDENTIAL if is_secret(message) else Right.LIST
     is_known = user_of(request).may_with(needed, message.party, people)
     return str(message.id) if is_known else ""
 
@@ -196,7 +197,7 @@ def download(request: Request) -> Response:
     """
     page, found = page_of(request), letter_of(request)
     message = found.message
-    if message.confidential and not was_opened(request, message):
+    if is_secret(message) and not was_opened(request, message):
         return page.render(request, "letter/reason.html", message=message, fault=False)
     attachment = next(
         (

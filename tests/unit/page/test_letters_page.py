@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sqlite3
 from contextlib import closing
 from hashlib import sha256
@@ -76,10 +77,18 @@ def test_who_may_open_a_letter(
     assert refused == ([("refused", "ola", False)] * 2 if letter == 403 else [])
 
 
-def test_a_confidential_letter_needs_its_right_and_a_reason(site: Site) -> None:
+SECRET = pytest.mark.parametrize(
+    "mark", [{"confidential": True}, {"service": "5504/1"}], ids=["confidential", "5504/1"]
+)
+
+
+@SECRET
+def test_a_confidential_letter_needs_its_right_and_a_reason(
+    site: Site, mark: dict[str, Any]
+) -> None:
     """Without the right it is in no list, and refused by address; with it each opening needs a
     reason and is an event, and attachments come only after that."""
-    key = keep(site, "a", confidential=True, title="Hemmelig vedtak")
+    key = keep(site, "a", **mark, title="Hemmelig vedtak")
     reader = site.user("leser", "reader")
     both = ("reader", RoleGrant(role="confidential", recipients=("regnskap",)))
     other = site.user("annen", "reader", RoleGrant(role="confidential", recipients=("eiendom",)))
@@ -210,10 +219,49 @@ def test_nonsense_in_an_address_is_no_failure(site: Site, query: str) -> None:
     assert site.user("ola", "reader").get(f"/letters{query}").status_code == 200
 
 
-def test_the_confidential_are_listed_without_titles(site: Site) -> None:
+@SECRET
+def test_receivers_see_who_opened_a_confidential_letter_and_why(
+    site: Site, mark: dict[str, Any]
+) -> None:
+    """Each opening with its reason, each download and each refusal is in the letter's timeline, and
+    an entry of the log; neither they nor what the page shows otherwise have the title."""
+    key = keep(site, "a", **mark, title="Hemmelig vedtak")
+    secret = RoleGrant(role="confidential", recipients=("regnskap",))
+    ola, kari = site.user("ola", secret), site.user("kari", RECEIVER, secret)
+    stranger = site.user("fremmed", "reader", "admin")
+    ola.post(f"/letters/{key}/open", data={"reason": "svarer på vedtaket"})
+    ola.get(f"/letters/{key}/attachments/1")
+    assert stranger.get(f"/letters/{key}").status_code == 403
+    assert stranger.get(f"/letters/{key}/attachments/1").status_code == 403
+    shown = kari.post(f"/letters/{key}/open", data={"reason": "sjekker"}).text
+    told = re.findall(r'data-testid="event" data-kind="([\w-]+)">.*?</time> ([^<]*)<?', shown)
+    assert [each for each in told if each[0] not in {"published", "fetched", "decided"}] == [
+        ("letter-opened", "åpnet av: ola "),
+        ("attachment-downloaded", "vedlegg lastet ned av: ola"),
+        ("refused", "nektet adgang: fremmed"),
+        ("refused", "nektet adgang: fremmed"),
+        ("letter-opened", "åpnet av: kari "),
+    ]
+    assert "svarer på vedtaket" in shown
+    log = stranger.get("/admin/log").text
+    entries = re.findall(r'data-testid="log-entry" data-kind="([\w-]+)"', log)
+    assert [each for each in entries if not each.startswith("user-")] == [
+        "letter-opened",
+        "refused",
+        "refused",
+        "attachment-downloaded",
+        "letter-opened",
+    ]
+    elsewhere = ("/", "/letters", "/letters?q=vedtak", "/letters.csv", "/confidential", "/my")
+    assert not any("Hemmelig" in kari.get(each).text for each in elsewhere)
+    assert "Hemmelig" not in log
+
+
+@SECRET
+def test_the_confidential_are_listed_without_titles(site: Site, mark: dict[str, Any]) -> None:
     """Those whom the route appoints find them on a page of their own; operators see that some
     wait, others nothing."""
-    key = keep(site, "a", confidential=True, title="Hemmelig vedtak")
+    key = keep(site, "a", **mark, title="Hemmelig vedtak")
     keep(site, "b")
     trusted = site.user("kari", RoleGrant(role="confidential", recipients=("regnskap",)))
     other = site.user("annen", RoleGrant(role="confidential", recipients=("eiendom",)))

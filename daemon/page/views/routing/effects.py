@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.errors import Fault, NotFound
 from daemon.core.model import Message
 from daemon.core.rights import Grant, Right, UserAccess
 from daemon.page.context import Page
 from daemon.page.editing.draft import Draft
 from daemon.page.editing.trials import LettersMoved, TooManyTrials, Trial
+from daemon.page.secret_letters import is_secret
 from daemon.page.views.routing.fields import fields_of
 from daemon.routing.table import Table
 
@@ -146,11 +146,6 @@ def seen_letter(page: Page, user: UserAccess, key: UUID, right: Right) -> Messag
     letter = page.store.decisions.decided(key)
     is_seen = user.may_with(right, message.party, letter.decision.recipients)
     return message if is_seen and not is_secret(message) else None
-
-
-def is_secret(message: Message) -> bool:
-    """Whether a letter is confidential, and so in no list."""
-    return message.confidential or message.service == CONFIDENTIAL_POST.code
 
 
 def _placed(fault: Fault, edited: Edited) -> ShownFault:
