@@ -141,11 +141,13 @@ class MonitoringSettings(BaseModel):
 
 
 class RoutingSettings(BaseModel):
-    """`[routing]`: where the routing table is."""
+    """`[routing]`: where the routing table is, and how it is published."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: FilePath
+    approvals: Annotated[int, Field(ge=0, le=1, strict=True)] = 0
+    """How many others must approve a table before the page publishes it."""
 
 
 @dataclass(frozen=True, kw_only=True)

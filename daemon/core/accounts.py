@@ -176,3 +176,4 @@ class RoutingChange(SQLModel, table=True):
     counts: dict[str, Any] = Field(
         default_factory=dict, sa_type=JSON, description="how many letters it moved, and so on"
     )
+    approved_by: str | None = Field(default=None, description="who, besides `by`, wanted it")

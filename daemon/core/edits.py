@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, Index
 from sqlmodel import Field, SQLModel
 
 from daemon.core.accounts import ChangeSource
@@ -54,3 +54,35 @@ class Publication(SQLModel, table=True):
     state: PublicationState = Field(
         default=PublicationState.BEGUN, sa_type=enum_column(PublicationState)
     )
+    approved_by: str | None = None
+    approval: int | None = Field(default=None, description="the number of the approval's row")
+
+
+class ApprovalState(StrEnum):
+    """What became of a table that a second person must approve."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"  # and published
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"  # by its author, who may have asked for another one
+
+
+class Approval(SQLModel, table=True):
+    """A routing table that its author wants published, and what a second person said to it."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (Index("approvals_by_state", "state"), {"sqlite_autoincrement": True})
+
+    number: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(description="when its author asked")
+    version: str = Field(description="SHA-256 of the text")
+    version_before: str = Field(description="the table that it was made from")
+    text: str
+    by: str = Field(description="its author")
+    reason: str
+    source: ChangeSource = Field(sa_type=enum_column(ChangeSource))
+    counts: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    state: ApprovalState = Field(default=ApprovalState.WAITING, sa_type=enum_column(ApprovalState))
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    answer: str = Field(default="", description="why it was declined")

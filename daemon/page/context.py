@@ -81,6 +81,7 @@ class Page:
             "user": request.state.user,
             "scheme": request.cookies.get("scheme", "auto"),
             "notice": request.query_params.get("notice", ""),
+            "asks_approval": self.configuration.routing.approvals > 0,
             "is_stopped": request.state.user is not None and self.is_stopped(),
             **values,
         }

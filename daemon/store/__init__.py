@@ -11,6 +11,7 @@ from collections.abc import Callable
 from daemon.core.callbacks import do_nothing
 from daemon.store.acknowledgements import Acknowledgements
 from daemon.store.alerts import Alerts
+from daemon.store.approvals import Approvals
 from daemon.store.arrivals import Arrivals, ArrivalWindow
 from daemon.store.attachments import MissingAttachments
 from daemon.store.balance import Balance
@@ -58,6 +59,7 @@ __all__ = [
     "Acknowledgements",
     "Actor",
     "Alerts",
+    "Approvals",
     "ArrivalWindow",
     "Arrivals",
     "BusyWait",
@@ -149,6 +151,7 @@ class Store:
         self.routing_changes = RoutingChanges(self._database)
         self.drafts = Drafts(self._database)
         self.publications = Publications(self._database)
+        self.approvals = Approvals(self._database)
         self.arrivals = Arrivals(self._database)
 
     def wait_until(

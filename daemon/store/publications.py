@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from daemon.core.accounts import ChangeSource, RoutingChange
 from daemon.core.edits import Publication, PublicationState, RoutingDraft
+from daemon.store.approvals import note_published, require_waiting
 from daemon.store.database import Database
 
 _OPEN = select(Publication).where(col(Publication.state) == PublicationState.BEGUN)
@@ -32,6 +33,10 @@ class Intent:
     reason: str
     source: ChangeSource = ChangeSource.PAGE
     counts: Mapping[str, Any] = field(default_factory=dict)
+    approved_by: str | None = None
+    """Who approved it, where that is needed."""
+    approval: int | None = None
+    """The number of the approval, which must be waiting."""
 
 
 class Publications:
@@ -41,9 +46,14 @@ class Publications:
         self._database = database
 
     def begin(self, intent: Intent, now: datetime) -> int:
-        """Record what is about to be published, durably; return its number."""
+        """Record what is about to be published, durably; return its number.
+
+        Raises OperatorError if its approval is not waiting, or is its author's own.
+        """
         row = Publication(**{**vars(intent), "counts": dict(intent.counts)}, at=now)
         with self._database.write() as session:
+            if intent.approval is not None:
+                require_waiting(session, intent.approval, intent.approved_by)
             session.add(row)
             session.flush()
             number = row.number
@@ -114,8 +124,11 @@ def _finish(session: Session, row: Publication) -> None:
             reason=row.reason,
             source=row.source,
             counts=row.counts,
+            approved_by=row.approved_by,
         )
     )
+    if row.approval is not None:
+        note_published(session, row)
     draft = session.get(RoutingDraft, row.by)
     if draft is not None and draft.text == row.text:
         session.delete(draft)

@@ -46,6 +46,9 @@ EVENTS: Mapping[str, str] = {
     "routing-draft-saved": N_("saved a draft of the routing table"),
     "routing-draft-discarded": N_("threw a draft of the routing table away"),
     "routing-published": N_("published the routing table"),
+    "routing-approval-asked": N_("asked for approval of a routing table"),
+    "routing-approval-declined": N_("declined a routing table"),
+    "routing-approval-withdrawn": N_("withdrew a routing table"),
     "user-added": N_("added a user"),
     "user-disabled": N_("shut a user out"),
     "user-enabled": N_("let a user in again"),
@@ -61,7 +64,9 @@ _OF_USERS = frozenset(
     | {"sessions-ended"}
 )
 """Kinds of events that are about users alone."""
-_SHOWN_DETAILS = frozenset({"count", "left", "state", "destination", "reason", "right", "sessions"})
+_SHOWN_DETAILS = frozenset(
+    {"count", "left", "state", "destination", "reason", "right", "sessions", "author"}
+)
 """Details of events that say something to people; all are in the store."""
 
 

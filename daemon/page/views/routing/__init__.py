@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from daemon.page.views.routing import history, publishing, rows, sheets, table, trying
+from daemon.page.views.routing import (
+    activating,
+    approvals,
+    history,
+    publishing,
+    rows,
+    sheets,
+    table,
+    trying,
+)
 from daemon.page.views.routing.shared import explained
 
 
@@ -17,10 +26,12 @@ def routes() -> list[Route]:
         ("/routing/new", rows.new),
         ("/routing/history", history.show),
         ("/routing/history/{version}", history.show_version),
+        ("/routing/approvals", approvals.show),
+        ("/routing/approvals/{number:int}", approvals.show_one),
         ("/routing/import", sheets.form),
         ("/routing/export.xlsx", sheets.export_sheet),
         ("/routing/try/{trial}", trying.look_again),
-        ("/routing/in-force/{version}", publishing.in_force),
+        ("/routing/in-force/{version}", activating.in_force),
     )
     found = [Route(address, explained(view)) for address, view in shown]
     found.append(Route("/routing/import", sheets.import_sheet, methods=["POST"]))
@@ -32,6 +43,9 @@ def routes() -> list[Route]:
         ("/routing/try", trying.try_edit),
         ("/routing/publish", publishing.publish),
         ("/routing/rollback", publishing.roll_back),
+        ("/routing/approvals/{number:int}/approve", approvals.approve),
+        ("/routing/approvals/{number:int}/decline", approvals.decline),
+        ("/routing/approvals/{number:int}/withdraw", approvals.withdraw),
     ):
         found.append(Route(address, view, methods=["POST"]))
     for place in ("routes", "recipients", "covers"):

@@ -21,7 +21,7 @@ from daemon.page.wording import N_
 _PAGE = 50  # versions
 SOURCES = {
     ChangeSource.PAGE: N_("on this page"),
-    ChangeSource.FILE: N_("in the file"),
+    ChangeSource.FILE: N_("edited on the machine"),
     ChangeSource.COMMAND: N_("by a command"),
     ChangeSource.ROLLBACK: N_("rolled back"),
 }
@@ -69,11 +69,19 @@ def show_version(request: Request) -> Response:
 
 
 def _difference(page: Page, before: str | None, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the lines that differ from the version before, each with + or - or a blank."""
+    """Yield the lines that differ from the version before."""
     earlier = page.workshop.text_of(before) if before else None
-    if earlier is None:
+    return line_changes(earlier, text)
+
+
+def line_changes(before: str | None, after: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines that differ between two texts, each with + or - or a blank.
+
+    Nothing where the earlier one is not known.
+    """
+    if before is None:
         return
-    lines = difflib.unified_diff(earlier.splitlines(), text.splitlines(), lineterm="", n=2)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
     for number, line in enumerate(lines):
         if number > 1:  # the first two name files
             yield ("…", "") if line.startswith("@@") else (line[:1], line[1:])

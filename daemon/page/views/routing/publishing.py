@@ -1,4 +1,4 @@
-"""Puts a draft, or an earlier version, in force, and says when the service has it."""
+"""Publishes a draft, or an earlier version: at once, or when a second person approves it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from daemon.core.accounts import ChangeSource
 from daemon.core.rights import Right, UserAccess
 from daemon.page.context import Page, back_to, page_of, require
 from daemon.page.editing.draft import Draft, version_of
-from daemon.page.editing.publishing import NotWritable, Stale
+from daemon.page.editing.second_person import needs_second_person
+from daemon.page.views.routing.activating import conflict, put_in_force
+from daemon.page.views.routing.approvals import ask
 from daemon.page.views.routing.effects import Edited, Effect, try_out
 from daemon.page.views.routing.rows import again, apply
-from daemon.page.views.routing.shared import Form, keep, reader, reason_of, with_form
+from daemon.page.views.routing.shared import Form, keep, reason_of, with_form
 from daemon.store import Intent
 
 _COUNTED = 10.0  # seconds to wait for the numbers that the history keeps
@@ -38,8 +40,17 @@ def _publish(request: Request, form: Form) -> Response:
     reason = reason_of(form)
     if effect.state == "faulty" or not reason:
         return _refused(request, page, edited, form, effect, why_missing=not reason)
-    intent = _intent(edited.draft, user, reason, effect)
-    return _put_in_force(request, page, intent, edited.draft.base_version)
+    return _go_on(request, page, edited.draft, _intent(edited.draft, user, reason, effect))
+
+
+def _go_on(request: Request, page: Page, draft: Draft, intent: Intent) -> Response:
+    """Publish it, or ask a second person where that is needed."""
+    workshop, approvals = page.workshop, page.configuration.routing.approvals
+    before, after = workshop.present(draft.base), workshop.check(draft.text).table
+    if needs_second_person(approvals, intent.source, before, after):
+        is_stale = version_of(workshop.file_text()) != draft.base_version
+        return conflict(request, page) if is_stale else ask(request, page, intent)
+    return put_in_force(request, page, intent, draft.base_version)
 
 
 def _intent(
@@ -76,30 +87,6 @@ def _refused(
     )
 
 
-def _put_in_force(request: Request, page: Page, intent: Intent, base_version: str) -> Response:
-    details = {"before": base_version, "source": intent.source.value, **intent.counts}
-    try:
-        page.workshop.publisher.publish(intent, base_version)
-    except Stale:
-        page.note(request, "routing-published", about=intent.version, done=False, details=details)
-        return conflict(request, page)
-    except NotWritable as error:
-        page.note(request, "routing-published", about=intent.version, done=False, details=details)
-        return page.render(
-            request, "routing/not_writable.html", HTTPStatus.SERVICE_UNAVAILABLE, error=error
-        )
-    page.note(request, "routing-published", about=intent.version, details=details)
-    page.wake()
-    return back_to(f"/routing?notice=published&watch={intent.version}")
-
-
-def conflict(request: Request, page: Page) -> Response:
-    """Say that somebody else has published meanwhile, and that the draft is kept."""
-    newest = page.store.routing_changes.page(limit=1)
-    change = newest[0] if newest else None
-    return page.render(request, "routing/conflict.html", HTTPStatus.CONFLICT, change=change)
-
-
 async def roll_back(request: Request) -> Response:
     """Put an earlier version in force again."""
     return await with_form(request, _roll_back)
@@ -122,14 +109,4 @@ def _roll_back(request: Request, form: Form) -> Response:
     if effect.state == "faulty" or not reason:
         return _refused(request, page, edited, {}, effect, why_missing=not reason)
     intent = _intent(draft, user, reason, effect, ChangeSource.ROLLBACK)
-    return _put_in_force(request, page, intent, draft.base_version)
-
-
-def in_force(request: Request) -> Response:
-    """Say that the service has activated a version; an empty answer as long as it has not."""
-    reader(request)
-    page, version = page_of(request), request.path_params["version"]
-    active = page.store.queries.table_in_force()
-    if active is None or active.version != version:
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-    return page.render(request, "routing/in_force.html", since=active.in_force_since)
+    return _go_on(request, page, draft, intent)

@@ -16,6 +16,7 @@ from daemon.page.context import Page, back_to, page_of, require
 from daemon.page.editing.draft import Draft, version_of
 from daemon.page.editing.rebase import rebased
 from daemon.page.views.routing.fields import KINDS, fields_of, shown
+from daemon.page.views.routing.history import SOURCES
 from daemon.page.views.routing.shared import Form, address_of_row, keep, kind_of, reader, with_form
 
 _VERSION = re.compile(r"[0-9a-f]{64}")
@@ -31,12 +32,16 @@ def show(request: Request) -> Response:
     user, page = reader(request), page_of(request)
     kind = _SECTIONS[request.url.path]
     seen = look(page, user)
+    newest = page.store.routing_changes.page(limit=1)
     return page.render(
         request,
         "routing/table.html",
         kind=kind,
         rows=rows_of(seen.draft, kind) if seen.draft else [],
         seen=seen,
+        origin=newest[0] if newest else None,
+        sources=SOURCES,
+        awaiting=page.store.approvals.waiting(),
         watched=_version(request.query_params.get("watch", "")),
     )
 

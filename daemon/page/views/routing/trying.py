@@ -40,7 +40,14 @@ def _try(request: Request, form: Form) -> Response:
 
 
 def _edited(page: Page, user: str, form: Form) -> Edited:
-    """Return the draft with what the form has; or an earlier version as if it were a draft."""
+    """Return the draft with what the form has; or another text as if it were a draft.
+
+    That is of an earlier version, or of a table that waits for a second person.
+    """
+    if (number := form.get("approval", "")).isdigit():
+        return Edited(
+            draft=Draft(page.workshop.file_text(), page.store.approvals.get(int(number)).text)
+        )
     if version := form.get("version"):
         text = page.workshop.text_of(version)
         if text is None:
