@@ -16,6 +16,7 @@ from daemon.cli.json_rows import JsonRows
 from daemon.cli.output import Exit, Json, counted, options, print_json
 from daemon.cli.route_comparison import compare, compared_with, print_moves, read_other
 from daemon.cli.route_list import end_of, list_routes, loaded
+from daemon.cli.route_proposals import list_proposals
 from daemon.cli.tables import local, printable
 from daemon.core.callbacks import do_nothing
 
@@ -31,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     for command in (explain, lint, apply):
         routes.command()(command)
     routes.command("test")(try_table)
+    routes.command("proposals")(list_proposals)
     route_sheets.add_to(routes)
     app.add_typer(routes, name="routes")
 

@@ -86,3 +86,13 @@ class Approval(SQLModel, table=True):
     decided_at: datetime | None = None
     decided_by: str | None = None
     answer: str = Field(default="", description="why it was declined")
+
+
+class DismissedProposal(SQLModel, table=True):
+    """A proposal for a route, made from corrections, that is not to be made again."""
+
+    __tablename__ = "dismissed_proposals"
+
+    key: str = Field(primary_key=True)
+    at: datetime
+    by: str

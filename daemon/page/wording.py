@@ -54,6 +54,8 @@ NOTICES: Mapping[str, str] = {
     "asked": N_("A second person must approve the table before it is published."),
     "declined": N_("The table is declined."),
     "withdrawn": N_("The table waits no longer. Your draft is kept."),
+    "accepted": N_("The route is in your draft. It is in force when you publish it."),
+    "dismissed": N_("It is not proposed again."),
     "saved": N_("Saved."),
     "unchanged": N_("Nothing has changed, so nothing was published."),
     "rebased": N_("Your changes are taken over to the newest table."),

@@ -40,6 +40,7 @@ from daemon.store.letters import Letters
 from daemon.store.login_links import LoginLinks
 from daemon.store.login_throttle import LoginThrottle, login_keys
 from daemon.store.marks import Marks
+from daemon.store.moves import Moved, Moves
 from daemon.store.outbox import Outbox
 from daemon.store.publications import Intent, Publications
 from daemon.store.queries import Queries
@@ -91,6 +92,8 @@ __all__ = [
     "LoginLinks",
     "LoginThrottle",
     "Marks",
+    "Moved",
+    "Moves",
     "NewestDecision",
     "Outbox",
     "Outline",
@@ -127,6 +130,7 @@ class Store:
         self.marks = Marks(self._database)
         self.covers = Covers(self._database)
         self.decisions = Decisions(self._database)
+        self.moves = Moves(self._database)
         self.retention = RetentionRows(self._database)
         self.queries = Queries(self._database)
         self.handed_over = HandedOver(self._database)

@@ -126,7 +126,7 @@ class Decisions:
         """
         for piece in pieces(self._database, _BY_ARRIVAL, since=start, size=LETTERS):
             with self._database.read() as session:
-                found = _outlines(session.connection(), piece)
+                found = outlines(session.connection(), piece)
             yield from found
 
     def taken(self, start: datetime) -> Counter[str]:
@@ -197,8 +197,8 @@ def _next(
     return DecisionRow(**{**decision.model_dump(), **facts})
 
 
-def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Outline]:
-    """Read letters with one plain statement for each table, and only what routes look at.
+def outlines(connection: Connection, which: ColumnElement[bool]) -> list[Outline]:
+    """Read some letters, by plain statements for each table, and only what routes look at.
 
     As objects, one by one, they cost fifty times as much.
     """

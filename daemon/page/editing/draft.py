@@ -98,8 +98,9 @@ class Draft:
         return _with_new_name(edited, key, name) if kind == "recipient" and name else edited
 
     def added(self, kind: str, values: Mapping[str, Any], *, before: str | None = None) -> Draft:
-        """Add a row."""
-        before = _before_the_last_resort(self.document) if kind == "route" else before
+        """Add a row, before another one; a route otherwise before the first that takes all."""
+        if before is None and kind == "route":
+            before = _before_the_last_resort(self.document)
         document = self.document.added(kind, values, before=before)
         keys = document.keys(kind)
         number = keys.index(before) - 1 if before is not None else len(keys) - 1

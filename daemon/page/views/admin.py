@@ -49,6 +49,8 @@ EVENTS: Mapping[str, str] = {
     "routing-approval-asked": N_("asked for approval of a routing table"),
     "routing-approval-declined": N_("declined a routing table"),
     "routing-approval-withdrawn": N_("withdrew a routing table"),
+    "proposal-accepted": N_("took a proposed route into a draft"),
+    "proposal-dismissed": N_("dismissed a proposed route for good"),
     "user-added": N_("added a user"),
     "user-disabled": N_("shut a user out"),
     "user-enabled": N_("let a user in again"),

@@ -27,7 +27,7 @@ def _filled(site: Site) -> None:
     site.store.letters.record_skipped(ref, SightingState.WAITING, site.clock.now)
 
 
-def _write_key(site: Site) -> None:
+def write_key(site: Site) -> None:
     """Write the key of the mailbox, which the command opens and the page does not."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
@@ -43,7 +43,7 @@ def test_facts_are_those_of_status(site: Site) -> None:
     _filled(site)
     shown = site.user("kari", "reader", "operator").get("/").text
     found = re.findall(r'data-testid="fact" data-name="(\w+)" data-count="(\d+)"', shown)
-    _write_key(site)
+    write_key(site)
     command = ["--config", str(site.page.configuration.path), "status", "--json"]
     status = json.loads(CliRunner().invoke(command_line, command).stdout)
     states = status["deliveries"]
