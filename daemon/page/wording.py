@@ -68,6 +68,7 @@ NOTICES: Mapping[str, str] = {
     "deadline-dropped": N_("It is recorded that nothing is due."),
     "deadline-handled": N_("The letter is marked as handled."),
     "calendar-revoked": N_("The calendar is revoked. Its address no longer works."),
+    "moved": N_("The letter is moved."),
 }
 """What a page says after a change, by the word in its address."""
 PROBLEMS: Mapping[str, str] = {
@@ -162,6 +163,7 @@ HAPPENINGS: Mapping[str, str] = {
     "deadline-confirmed": N_("deadline confirmed by"),
     "deadline-dropped": N_("nothing is due, says"),
     "deadline-handled": N_("marked as handled by"),
+    "letter-moved": N_("moved by"),
     "deliveries-retried": N_("tried again by"),
     "deliveries-held": N_("held back by"),
     "deliveries-released": N_("released by"),

@@ -37,6 +37,7 @@ EVENTS: Mapping[str, str] = {
     "letter-opened": N_("opened a letter"),
     "letter-acknowledged": N_("acknowledged a letter"),
     "letter-rejected": N_("rejected a letter"),
+    "letter-moved": N_("moved a letter"),
     "attachment-downloaded": N_("downloaded an attachment"),
     "list-exported": N_("exported a list"),
     "deliveries-retried": N_("tried deliveries again"),

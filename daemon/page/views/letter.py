@@ -27,6 +27,7 @@ from daemon.core.safe_html import safe_html
 from daemon.intake.rerouting import facts_of_stored, followed
 from daemon.page.context import Page, page_of, user_of
 from daemon.page.inline_kinds import inline_type
+from daemon.page.movable import current_table, recipients_for
 from daemon.page.secret_letters import is_secret
 from daemon.page.timeline import REFUSED, timeline
 from daemon.routing.explain import Explanation, explain
@@ -154,6 +155,7 @@ def show_opened(
         deadline=page.store.deadlines.facts(message.id),
         now=page.clock(),
         timeline=timeline(page.store, message, found.decisions, deliveries, attempts),
+        movable=recipients_for(current_table(page), message) if may_move(request, found) else (),
         may_route=user_of(request).may_with(Right.DRAFT, message.party, found.people),
         may_operate=user_of(request).may(Right.OPERATE),
     )
@@ -162,6 +164,11 @@ def show_opened(
 def may_answer(request: Request, found: OpenedLetter) -> bool:
     """Whether the user may acknowledge or reject the letter: it goes to a recipient of theirs."""
     return user_of(request).may_with(Right.RECEIVE, found.message.party, found.people)
+
+
+def may_move(request: Request, found: OpenedLetter) -> bool:
+    """Whether the user may send the letter to another recipient."""
+    return user_of(request).may_with(Right.PUBLISH, found.message.party, found.people)
 
 
 def _earlier(page: Page, request: Request, found: OpenedLetter) -> str:
