@@ -9,7 +9,6 @@ src/Altinn.Correspondence.API, .Application, .Common, .Core, .Integrations and .
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 from collections import Counter
@@ -17,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 from connectors.sandbox.altinn3 import correspondence_api
 from connectors.sandbox.altinn3.access import (
@@ -31,39 +29,22 @@ from connectors.sandbox.altinn3.access import (
 )
 from connectors.sandbox.altinn3.correspondence import Correspondences
 from connectors.sandbox.altinn3.correspondence_api import CorrespondenceApi
+from connectors.sandbox.altinn3.dialog_records import Dialogs
+from connectors.sandbox.altinn3.dialogporten import Dialogporten
 from connectors.sandbox.altinn3.discovery import Discovery, PretendResource
 from connectors.sandbox.altinn3.exchange import Exchange
 from connectors.sandbox.altinn3.faults import Faults
 from connectors.sandbox.altinn3.maskinporten import Maskinporten
+from connectors.sandbox.altinn3.rate_limit import RateLimit
 from connectors.sandbox.altinn3.records import Record, StatusRow
+from connectors.sandbox.altinn3.routes import DIALOGPORTEN, nothing_here, route
 from connectors.sandbox.altinn3.tokens import Tokens, rsa_key
 from connectors.sandbox.clock import Clock
+from connectors.sandbox.dialogs import PretendDialog
 from connectors.sandbox.http_server import LoopbackServer, Request, Response
 from connectors.sandbox.letters import AttachmentStatus, PretendLetter, Status
 from connectors.sandbox.loopback import Peer
 
-_LETTER = re.escape(correspondence_api.BASE) + r"/([^/]+)"
-_ROUTES = tuple(
-    (kind, method, re.compile(pattern))
-    for kind, method, pattern in (
-        ("list", "GET", re.escape(correspondence_api.BASE) + "/?"),
-        ("overview", "GET", _LETTER),
-        ("download", "GET", _LETTER + r"/attachment/([^/]+)/download"),
-        ("details", "GET", _LETTER + "/details"),
-        ("content", "GET", _LETTER + "/content"),
-        ("markasread", "POST", _LETTER + "/markasread"),
-        ("confirm", "POST", _LETTER + "/confirm"),
-        ("purge", "DELETE", _LETTER + "/purge"),
-        ("token", "POST", "/token"),
-        ("exchange", "GET", "/authentication/api/v1/exchange/([^/]+)"),
-        ("metadata", "GET", r"/\.well-known/oauth-authorization-server"),
-        ("keys", "GET", "/jwk"),
-        ("serviceresources", "GET", "/dialogporten/api/v1/enduser/serviceresources"),
-        ("servicemetadata", "GET", "/dialogporten/api/v1/metadata/serviceresources"),
-        ("resourcelist", "GET", "/resourceregistry/api/v1/resource/resourcelist"),
-        ("resource", "GET", "/resourceregistry/api/v1/resource/([^/]+)"),
-    )
-)
 _WITHOUT_GATEWAY = {"token", "metadata", "keys"}
 _POLL = 0.05
 
@@ -74,7 +55,8 @@ class Call:
 
     kind: str
     """list, overview, details, content, markasread, confirm, purge, download, token, exchange,
-    metadata, keys, serviceresources, servicemetadata, resourcelist, resource, or other.
+    metadata, keys, serviceresources, servicemetadata, resourcelist, resource, dialogsearch,
+    dialog, transmissions, transmission, dialoglookup, dialogparties, dialoglimits, or other.
     """
     method: str
     path: str
@@ -95,6 +77,7 @@ class FakeAltinn(Peer):
 
     Its parts may be set while it runs: `clock.skew` (server's clock wrong), `clock.advance(...)`,
     `latency` (seconds for each request), `maskinporten.token_lifetime`, `exchange.lifetime`,
+    `dialogs` (add, change, delete and restore them), `dialogporten.rights_cached`, `rate_limit`,
     `letters.confirm_delay`, `letters.confirmations_take`, `correspondence.announce_lengths`,
     `faults.inject(...)`, `faults.storm(...)`.
     """
@@ -119,6 +102,9 @@ class FakeAltinn(Peer):
         self.exchange = Exchange(tokens, self.clock)
         self.correspondence = CorrespondenceApi(self.letters, self.access, tokens)
         self.discovery = Discovery(self.letters, self.access, tokens)
+        self.dialogs = Dialogs(self.clock)
+        self.dialogporten = Dialogporten(self.dialogs, self.access, tokens, self.clock)
+        self.rate_limit = RateLimit(tokens, self.clock)
         self._changed = threading.Condition()
         self._calls: list[Call] = []
         self._counts: Counter[str] = Counter()
@@ -221,6 +207,10 @@ class FakeAltinn(Peer):
         bearer = self._tokens.read(raw)
         return self.exchange.issue(bearer) if exchanged and bearer else raw
 
+    def allow_client(self, client_id: str, house: str, party: str, resources: Iterable[str]) -> str:
+        """Give the agent system user of `house` the client `party`; returns the user's id."""
+        return self.access.allow_client(client_id, house, party, resources)
+
     def revoke_tokens(self) -> None:
         """Refuse every token that was issued before now."""
         self._tokens.revoke_all()
@@ -234,7 +224,27 @@ class FakeAltinn(Peer):
     def publish(self, letter: PretendLetter) -> str:
         """Add a letter and return its id. Takes tens of thousands a second."""
         self.discovery.add_missing(letter.resource)
-        return self.letters.publish(letter)
+        letter_id = self.letters.publish(letter)
+        if letter.external_references is None:
+            self._mirror(letter_id)
+        return letter_id
+
+    def _mirror(self, letter_id: str) -> None:
+        """Let the letter's dialog be there, as Correspondence does before it publishes it."""
+        record = self.letters.record(letter_id)
+        letter = record.letter
+        dialog = PretendDialog(
+            id=dict(record.references)["DialogportenDialogId"],
+            party=letter.party,
+            resource=letter.resource,
+            resource_type="correspondenceservice",
+            org="digdir",
+            title=letter.title,
+            external_reference=letter.senders_reference,
+            correspondence=letter_id,
+        )
+        is_migrated = letter.altinn2_id is not None
+        self.dialogs.mirror(dialog, record.requested_at, migrated=is_migrated)
 
     def complete(self, letter_id: str) -> None:
         """Publish a letter that was added unpublished.
@@ -249,6 +259,7 @@ class FakeAltinn(Peer):
         The status Failed, as for malware, also hides it from the list.
         """
         self.letters.advance(letter_id, status)
+        self.dialogs.forget_mirror(letter_id)
 
     def set_attachment(self, letter_id: str, attachment_id: str, status: AttachmentStatus) -> None:
         """Let an attachment expire, be purged, or fail its scan."""
@@ -326,7 +337,7 @@ class FakeAltinn(Peer):
     def _answer(self, request: Request) -> Response:
         if self.latency:
             self._server.stopping.wait(self.latency)
-        kind, ids = _route(request)
+        kind, ids = route(request)
         fault = self.faults.next(kind)
         if fault and fault.instead:
             response = fault.instead()
@@ -337,28 +348,29 @@ class FakeAltinn(Peer):
         return response
 
     def _right_answer(self, kind: str, request: Request, ids: tuple[str, ...]) -> Response:
-        if kind not in _WITHOUT_GATEWAY and self._subscription_key not in {
-            "",
-            request.headers.get("ocp-apim-subscription-key"),
-        }:
-            return _no_subscription()
+        if kind not in _WITHOUT_GATEWAY:
+            given = request.headers.get("ocp-apim-subscription-key")
+            if self._subscription_key not in {"", given}:
+                return _no_subscription()
+            if refused := self.rate_limit.refusal(request):
+                return refused
+        if kind in DIALOGPORTEN:
+            return self.dialogporten.answer(kind, request, ids)
         if kind in correspondence_api.ENDPOINTS:
             return self.correspondence.answer(kind, request, ids)
-        if kind == "exchange":
-            return self.exchange.answer(request, ids[0])
-        if kind == "resource":
-            return self.discovery.resource(ids[0])
-        return self._plain_endpoint(kind)(request)
+        return self._plain_endpoint(kind, ids)(request)
 
-    def _plain_endpoint(self, kind: str) -> Callable[[Request], Response]:
+    def _plain_endpoint(self, kind: str, ids: tuple[str, ...]) -> Callable[[Request], Response]:
         return {
             "token": self.maskinporten.token,
             "metadata": self.maskinporten.metadata,
             "keys": self.maskinporten.keys,
+            "exchange": lambda request: self.exchange.answer(request, ids[0]),
             "serviceresources": self.discovery.service_resources,
             "servicemetadata": self.discovery.metadata,
             "resourcelist": self.discovery.resource_list,
-        }.get(kind, _nothing_here)
+            "resource": lambda _: self.discovery.resource(ids[0]),
+        }.get(kind, nothing_here)
 
     def _note(self, request: Request, kind: str, status: int, fault: str | None) -> None:
         now = self.clock.now()
@@ -375,21 +387,6 @@ class FakeAltinn(Peer):
             self._calls.append(call)
             self._counts[kind] += 1
             self._changed.notify_all()
-
-
-def _route(request: Request) -> tuple[str, tuple[str, ...]]:
-    for kind, method, pattern in _ROUTES:
-        found = pattern.fullmatch(request.path) if method == request.method else None
-        if found:
-            return kind, tuple(unquote(part) for part in found.groups())
-    return "other", ()
-
-
-def _nothing_here(request: Request) -> Response:
-    allowed = [method for _, method, pattern in _ROUTES if pattern.fullmatch(request.path)]
-    if not allowed:
-        return Response(status=404)
-    return Response(status=405, headers=(("Allow", ", ".join(allowed)),))
 
 
 def _no_subscription() -> Response:
