@@ -101,6 +101,8 @@ class Settings(HttpMailboxSettings):
     """By service code; None (auto) for those that Altinn's resource registry names."""
     confidential: Literal["list", "fetch", "off"] = "list"
     poll_every: PositiveDuration = timedelta(minutes=5)
+    bell: Literal["auto", "dialogporten", "off"] = "auto"
+    bell_every: PositiveDuration = timedelta(seconds=75)
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Policy = Policy.NEVER
@@ -108,6 +110,14 @@ class Settings(HttpMailboxSettings):
     external_ref: str = ""
     company_register: Annotated[str, AfterValidator(register_address)] = ""
     ca_file: CaFile = None
+
+    @property
+    def rings_every(self) -> timedelta | None:
+        """How often the bell is asked; None without one, or where lists are as quick."""
+        is_wanted = self.bell == "dialogporten" or (
+            self.bell == "auto" and self.bell_every < self.poll_every
+        )
+        return self.bell_every if is_wanted else None
 
     @property
     def key_ends(self) -> date | None:

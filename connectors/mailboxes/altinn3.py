@@ -29,8 +29,13 @@ from connectors.altinn3.platform import Platform
 from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
 from connectors.altinn3.token_life import READ
+from connectors.dialogporten.bell import DialogBell
+from connectors.dialogporten.check import check_bell
+from connectors.dialogporten.client import DialogClient
+from connectors.dialogporten.wire import Dialog
 from connectors.net.http_client import HttpClient
 from connectors.net.timeouts import Timeouts
+from daemon.core.bell import BellAnswer, Ring
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.letter_batch import LetterBatch
@@ -88,11 +93,16 @@ class Altinn3:
         refusal_lasts = min(_REFUSAL_LASTS, settings.poll_every / 2)
         self._tokens = Tokens(http, self._identity, refusal_lasts=refusal_lasts.total_seconds())
         platform = Platform(http, self._tokens, settings.platform_url, self._identity.headers)
+        # no letter may depend on whether these calls succeed
+        apart = Platform(http.apart(), self._tokens, settings.platform_url, self._identity.headers)
+        self._dialogs = DialogClient(apart, clock)
+        self._bell = DialogBell(self._dialogs, self._holder_of, self._rings, clock)
         self._correspondence = Correspondence(platform)
         self._discovery = Discovery(platform, self._correspondence, clock)
         self._register = CompanyRegister(
             settings.company_register, settings.ca_file, settings.proxies
         )
+        self._places: Mapping[tuple[str, str], Channel] = {}
         self.finds_resources = settings.resources is None
         """Whether the registry decides which resources are listed."""
 
@@ -170,6 +180,46 @@ class Altinn3:
         with self._correspondence.batch(at_once) as calls:
             yield AltinnBatch(calls, self._correspondence, self._letter)
 
+    @property
+    def rings_every(self) -> timedelta | None:
+        """How often Dialogporten is asked who has something new; None if it is not."""
+        return self._settings.rings_every
+
+    @property
+    def needs_bell(self) -> bool:
+        """Whether the bell is configured by name."""
+        return self._settings.bell == "dialogporten"
+
+    def ring(self, since: Mapping[str, datetime]) -> Iterator[BellAnswer]:
+        """Ask Dialogporten which letters of the channels have changed; leaves no trace."""
+        self._places = {(each.party, each.resource): each for each in self._channels}
+        yield from self._bell.ring(since)
+
+    def letter_of(self, ring: Ring) -> LetterRef | None:
+        """Look up the letter behind a dialog; leaves no trace."""
+        channel = self._places.get((ring.party, ring.resource))
+        if channel is None:
+            return None
+        found = self._dialogs.letter_of(self._holder_of(ring.party), ring.source_id)
+        return (
+            LetterRef(
+                mailbox=self.name,
+                party=ring.party,
+                service=channel.service,
+                resource=ring.resource,
+                external_id=found,
+            )
+            if found
+            else None
+        )
+
+    def _holder_of(self, party: str) -> str:
+        """Return the organisation whose system user acts for the party."""
+        return party
+
+    def _rings(self, dialog: Dialog) -> bool:
+        return dialog.is_mirror and (dialog.party, dialog.resource) in self._places
+
     def _letter(self, ref: LetterRef, overview: dict[str, Any]) -> Letter:
         if odd := odd_flags(overview):
             _log.warning(
@@ -237,7 +287,13 @@ class Altinn3:
         )
         if self.finds_resources:
             yield access.check_registry(self.find_resources, self.use_resources, self._codes)
-        yield from access.check_parties(self._channels, self._tokens, self._discovery)
+        is_read = True
+        for each in access.check_parties(self._channels, self._tokens, self._discovery):
+            is_read = is_read and each.ok
+            yield each
+        if self.rings_every and is_read:
+            parties = tuple(dict.fromkeys(each.party for each in self._channels))
+            yield check_bell(self._dialogs, self._holder_of, parties, needed=self.needs_bell)
 
     def discover(self) -> Iterator[Discovered]:
         """Find each party's resources.

@@ -1,6 +1,6 @@
 """The dialogs that a test adds to the simulated Dialogporten: letters that an agency keeps itself.
 
-Names and values are those of Altinn/dialogporten, docs/schema/V1/swagger.verified.json.
+Names and values are those of Altinn/dialogporten, swagger.verified.json.
 """
 
 from __future__ import annotations

@@ -108,4 +108,5 @@ def _facts(store: Store) -> dict[str, Any]:
         "older": counts.sightings[SightingState.OLDER],
         "incomplete": [asdict(each) for each in store.queries.incomplete()],
         "channels": [each.model_dump() for each in store.queries.bookmarks()],
+        "bells": [each.model_dump() for each in store.bells.all()],
     }

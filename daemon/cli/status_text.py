@@ -57,6 +57,7 @@ def print_status(
         *_letters(facts),
         *_deliveries(facts),
         *_mailboxes(facts["channels"]),
+        *_bells(facts["bells"]),
         *_table(standing),
         *_dates(facts["expiries"]),
         *_untold(facts["alerts"], everything=everything),
@@ -168,6 +169,28 @@ def _mailboxes(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield (
             f"mailbox {name}: {organisations}, {counted(len(current), 'channel')}; "
             f"{', '.join(word for word in words if word)}"
+        )
+
+
+def _bells(bells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for each mailbox with a bell."""
+    for each in bells:
+        if not each["rang_at"]:
+            continue
+        by_list = f", {each['parties_listed']} read by lists" * bool(each["parties_listed"])
+        found = ", ".join(
+            f"{each[f'found_by_{by}']} by {words}"
+            for by, words in (
+                ("bell", "the bell"),
+                ("overlap", "its overlap"),
+                ("walk", "the daily comparison"),
+                ("list", "lists"),
+            )
+        )
+        organisations = counted(each["parties_heard"], "organisation")
+        yield (
+            f"bell of {each['mailbox']}: last answered {local(each['rang_at'])} for "
+            f"{organisations}{by_list}; letters found: {found}"
         )
 
 

@@ -35,9 +35,9 @@ CLOCK = "clock"
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
 FULL, PICKUP, STALLED = "full", "pickup", "stalled"
-RESOURCES = "resources"
+RESOURCES, BELL = "resources", "bell"
 SEEN_BY_SERVICE = frozenset(
-    {ENDPOINT, FULL, LOCK, LOG, PICKUP, RESOURCES, STALLED, WATCH, WRONG_TOKEN}
+    {BELL, ENDPOINT, FULL, LOCK, LOG, PICKUP, RESOURCES, STALLED, WATCH, WRONG_TOKEN}
 )
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the
 store.
@@ -287,6 +287,46 @@ class RowCount(SQLModel, table=True):
 
     what: str = Field(primary_key=True, description="`messages`, or `deliveries.` and the state")
     count: int
+
+
+class BellRecord(SQLModel, table=True):
+    """How a mailbox's bell is used, and what it has found."""
+
+    __tablename__ = "bells"
+
+    mailbox: str = Field(primary_key=True)
+    asked_until: datetime | None = Field(
+        default=None, description="whatever rang up to here is dealt with, for every party"
+    )
+    rang_at: datetime | None = Field(
+        default=None, description="when it last answered for at least one party"
+    )
+    lost_since: datetime | None = Field(
+        default=None, description="since when some parties are refused; None if none is"
+    )
+    last_error: str | None = None
+    parties_heard: int = Field(default=0, description="for which it answered in the last round")
+    parties_listed: int = Field(default=0, description="for which it did not, so lists are used")
+    found_by_bell: int = Field(default=0, description="letters that are stored because it rang")
+    found_by_overlap: int = Field(
+        default=0, description="the same, for what came up behind the time up to which it was asked"
+    )
+    found_by_walk: int = Field(
+        default=0, description="letters that it missed, and the daily comparison found"
+    )
+    found_by_list: int = Field(
+        default=0, description="letters found by lists of what is new, where it did not answer"
+    )
+
+    @property
+    def found(self) -> dict[str, int]:
+        """Return the numbers of letters, by what found them."""
+        return {
+            "bell": self.found_by_bell,
+            "overlap": self.found_by_overlap,
+            "walk": self.found_by_walk,
+            "list": self.found_by_list,
+        }
 
 
 class RoutingVersion(SQLModel, table=True):

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import groupby
 
 from daemon.config.loader import Configuration
+from daemon.core.bell import RingsBell
 from daemon.core.model import Policy
 from daemon.core.ports import Channel, Mailbox
 from daemon.core.settings import MailboxSettings
@@ -27,6 +28,8 @@ class PolledMailbox:
     """The same mailbox, for the outbox, whose thread sets marks."""
     policies: MarkPolicies
     poll_every: timedelta
+    bell: RingsBell | None = None
+    """Its bell, if it has one that is switched on; for the thread that polls."""
 
 
 def polled_mailboxes(
@@ -46,6 +49,7 @@ def _box(mailbox: Mailbox, settings: MailboxSettings, heartbeats: Heartbeats) ->
         receiver=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, OUTBOX)),
         policies=_policies(settings),
         poll_every=settings.poll_every,
+        bell=mailbox if isinstance(mailbox, RingsBell) and mailbox.rings_every else None,
     )
 
 

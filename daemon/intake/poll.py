@@ -30,7 +30,7 @@ from daemon.intake.counters import IntakeCounters
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
 from daemon.intake.listing import ListedChannel, list_channel, moved_bookmark
 from daemon.intake.notices import Notices
-from daemon.intake.ready import ReadyLetters
+from daemon.intake.ready import ReadyLetters, without_unpublished
 from daemon.intake.together import FetchTogether
 from daemon.runtime.limiter import ConcurrencyLimiter
 from daemon.runtime.thread_pool import ThreadPool
@@ -130,16 +130,17 @@ class Intake:
         policies: MarkPolicies,
         work: Sequence[tuple[Channel, LetterRef]],
         stopping: threading.Event,
+        unpublished: set[LetterRef] | None = None,
     ) -> IntakeSummary:
         """Fetch and store letters whose references are known.
 
-        No bookmark moves. Raises StoreError.
+        No bookmark moves. Letters that the mailbox does not have are gone for good; or, with
+        `unpublished`, may still come: they are added to it, and not noted. Raises StoreError.
         """
         summary = IntakeSummary(listed=len(work))
         with self._pool() as pool:
-            self._store_all(
-                self._fetch_all(pool, self._limiter(), mailbox, policies, work, stopping), summary
-            )
+            fetched = self._fetch_all(pool, self._limiter(), mailbox, policies, work, stopping)
+            self._store_all(without_unpublished(fetched, unpublished), summary)
         return summary
 
     def _at_once(self) -> int:

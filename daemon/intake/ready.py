@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 
+from daemon.core.model import LetterRef, SightingState
 from daemon.intake.fetch import Fetched
 from daemon.store.staging import Staged
 
@@ -62,3 +63,24 @@ class ReadyLetters:
         if isinstance(fetched, Exception):
             raise fetched
         self._taken.append(fetched)
+
+
+def without_unpublished(
+    fetched: Generator[list[Fetched], None, None], unpublished: set[LetterRef] | None
+) -> Generator[list[Fetched], None, None]:
+    """Yield what was fetched, without the letters that the mailbox does not have or not give.
+
+    Those are added to `unpublished`; without it, nothing is left out.
+    """
+    with closing(fetched):
+        for some in fetched:
+            if unpublished is None:
+                yield some
+                continue
+            kept: list[Fetched] = []
+            for each in some:
+                if each.state in {SightingState.GONE, SightingState.FAILING}:
+                    unpublished.add(each.ref)
+                else:
+                    kept.append(each)
+            yield kept

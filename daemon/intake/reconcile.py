@@ -85,15 +85,19 @@ class Reconciliation:
     intake: Intake
 
     def run(
-        self, mailbox: Mailbox, policies: MarkPolicies, stopping: threading.Event
+        self,
+        mailbox: Mailbox,
+        policies: MarkPolicies,
+        stopping: threading.Event,
+        channels: Sequence[Channel] | None = None,
     ) -> list[Compared]:
-        """Compare every channel, and fetch what is missing.
+        """Compare every channel, or `channels`, and fetch what is missing.
 
         A problem with one is reported, and affects no other. Raises StoreError.
         """
         found: list[Compared] = []
         looks = _LOOKS
-        for channel in mailbox.channels():
+        for channel in mailbox.channels() if channels is None else channels:
             if stopping.is_set():
                 break
             compared = Compared(

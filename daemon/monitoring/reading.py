@@ -241,7 +241,7 @@ class _Reading:
         limit = max(_POLLS * every, _STOPPED_AFTER)
         left = {
             each.party: last
-            for each in self._current
+            for each in self._expected
             if not _fails(each)
             and (last := _last_polled(each)) is not None
             and self.now - last > limit

@@ -39,7 +39,7 @@ from daemon.monitoring.service_problems import (
     pickup_problems,
 )
 from daemon.routing.table import Table
-from daemon.runtime.clock import DOUBTED, Clock
+from daemon.runtime.clock import Clock
 from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats
 from daemon.runtime.process import allow_enough_files, leave_no_core, tune_malloc
 from daemon.runtime.process_usage import ProcessUsage
@@ -57,7 +57,7 @@ from daemon.service.restart_sections import needs_restart
 from daemon.service.room import without_room
 from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.store_access import refuse_closed_store
-from daemon.service.upkeep import ClockCorrections, CoverFollower
+from daemon.service.upkeep import ClockCorrections, CoverFollower, clock_of
 from daemon.store import BusyWait, Store
 from daemon.store.in_use import POLL, SERVICE
 from daemon.store.lock import InstanceLock
@@ -215,11 +215,15 @@ class App:
         notifier.changed = self._dispatch.changed
         return notifier
 
-    def reconcile(self, stopping: threading.Event) -> list[Compared]:
-        """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
+    def reconcile(self, stopping: threading.Event, *, bells: bool = True) -> list[Compared]:
+        """Compare every mailbox with the store, and fetch what is missing. Raises StoreError.
+
+        Without `bells`, not those whose rounds by the bell do that.
+        """
         return [
             compared
             for box in self.polled_mailboxes
+            if bells or not box.bell
             for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)
         ]
 
@@ -228,11 +232,14 @@ class App:
 
         A channel that was never read is polled first.
         """
-        since = self.clock() - every
+        since, bells = (
+            self.clock() - every,
+            {b.mailbox.name for b in self.polled_mailboxes if b.bell},
+        )
         readable = (
             each
             for each in self.store.queries.bookmarks()
-            if each.begun and not (each.refused or each.retired_at)
+            if each.begun and not (each.refused or each.retired_at or each.mailbox in bells)
         )
         return any(each.compared_at is None or each.compared_at <= since for each in readable)
 
@@ -385,15 +392,7 @@ def open_app(
             ends.callback(worker.close)
         store = Store(settings.database, BusyWait(limit=None) if with_worker else None)
         ends.callback(store.close)
-        app = App(checked, store, _clock(store, new_clock), worker, lock)
+        app = App(checked, store, clock_of(store, new_clock), worker, lock)
         app.check_lock()  # there may have been no database to lock before
         ends.callback(app.close)
         yield app
-
-
-def _clock(store: Store, new_clock: Callable[..., Clock]) -> Clock:
-    """Return the clock, compared with the times that the store has recorded."""
-    doubted = any(
-        each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all()
-    )
-    return new_clock(store.stamps.newest(), doubted=doubted)

@@ -42,6 +42,7 @@ from daemon.runtime.schedule import Scheduler, WakeEvent
 from daemon.runtime.systemd import SystemdNotifier
 from daemon.runtime.wake import WAKE, WakeWatch
 from daemon.service.app import App
+from daemon.service.bell_loop import run_by_bell
 from daemon.service.monitoring_endpoint import monitoring_server
 from daemon.service.reload import LOOK, Reload
 from daemon.service.room import Room, without_room
@@ -275,6 +276,10 @@ class Supervisor:
 
     def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
         """Poll repeatedly, a few parties at a time, so that calls are spread over the interval."""
+        stored, changed = self._outbox_wake.wake_up, self._alerter.changed.set
+        parts = self._room, self._status, self._stopping, stored, changed
+        if run_by_bell(self._app, box, *parts):
+            return
         name = f"poll {box.mailbox.name}"
         with without_room("only the known resources are read"):
             self._app.resources.refresh(box.mailbox.name)
@@ -329,7 +334,7 @@ class Supervisor:
     def _reconcile(self) -> None:
         """Compare the mailboxes with the store; on a full disk, again after the next round."""
         try:
-            self._app.reconcile(self._stopping)
+            self._app.reconcile(self._stopping, bells=False)
             self._room.found("fetched", _RECONCILE)
         except DiskFull as error:
             self._room.lacks("fetched", error, _RECONCILE)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 
 import structlog
 
+from daemon.core.bookkeeping import CLOCK
 from daemon.core.errors import StoreBusy
 from daemon.core.times import norwegian_day
 from daemon.delivery import retry
 from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.intake.rerouting import Rerouter
-from daemon.runtime.clock import Clock
+from daemon.runtime.clock import DOUBTED, Clock
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -86,3 +88,11 @@ def release_cut_off(store: Store, clock: Clock) -> None:
         _log.warning(
             "deliveries that were under way are repeated at the next start", reason=str(error)
         )
+
+
+def clock_of(store: Store, new_clock: Callable[..., Clock]) -> Clock:
+    """Return the clock, compared with the times that the store has recorded. Raises StoreError."""
+    doubted = any(
+        each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all()
+    )
+    return new_clock(store.stamps.newest(), doubted=doubted)

@@ -15,6 +15,7 @@ from daemon.store.approvals import Approvals
 from daemon.store.arrivals import Arrivals, ArrivalWindow
 from daemon.store.attachments import MissingAttachments
 from daemon.store.balance import Balance
+from daemon.store.bells import Bells
 from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.calendars import Calendars
@@ -125,6 +126,7 @@ class Store:
         self._database = Database(url, busy_wait)
         self.letters = Letters(self._database)
         self.bookmarks = Bookmarks(self._database)
+        self.bells = Bells(self._database)
         self.attachments = MissingAttachments(self._database)
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)

@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from daemon.config.loader import Configuration
+from daemon.core.bookkeeping import BellRecord
 from daemon.core.errors import Fault, StoreError
 from daemon.core.model import DeliveryState, Outcome, SightingState
 from daemon.delivery.timings import DeliveryTimings
@@ -228,6 +229,7 @@ class Monitoring:
             "Confidential letters that were listed and are left in the mailbox.",
             _counts(names, self.store.totals.skipped(SightingState.WAITING)),
         )
+        yield from _bells([each for each in self.store.bells.all() if each.mailbox in names])
 
     def _surroundings(self) -> Iterator[Number]:
         configuration, table = self.configuration(), self.store.queries.table_in_force()
@@ -298,6 +300,28 @@ class Monitoring:
             "Whether all is well: 0 it is, 1 warning, 2 critical.",
             [({}, float(health.verdict))],
         )
+
+
+def _bells(bells: Sequence[BellRecord]) -> Iterator[Number]:
+    found = [
+        ({"mailbox": each.mailbox, "by": by}, float(count))
+        for each in bells
+        for by, count in each.found.items()
+    ]
+    yield Number("bell_letters_found_total", "counter", "Letters found, by what found them.", found)
+    parties = [
+        ({"mailbox": each.mailbox, "read_by": by}, float(count))
+        for each in bells
+        for by, count in (("bell", each.parties_heard), ("list", each.parties_listed))
+    ]
+    yield Number("bell_parties", "gauge", "Organisations, by how they are read.", parties)
+    heard = {each.mailbox: each.rang_at for each in bells if each.rang_at}
+    yield Number(
+        "bell_last_answer_timestamp_seconds",
+        "gauge",
+        "When a mailbox's bell last answered.",
+        _moments("mailbox", heard),
+    )
 
 
 def _counts(names: Sequence[str], counts: Mapping[str, int]) -> list[Sample]:

@@ -78,6 +78,7 @@ def test_a_check_goes_step_by_step(tmp_path: Path, altinn: FakeAltinn, client: R
         f"{PARTY} 5504/1 Taushetsbelagt post",
         f"{PARTY} other resources",
         "services without a resource",
+        "bell",
     ]
     assert all(each.ok for each in findings.values())
     assert f"through {ADMINISTRATION}" in findings[f"{PARTY} 4255/10 Administrasjon"].text

@@ -1,0 +1,115 @@
+"""For whom the bell answers, up to when it was asked, and who has to be listed instead. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from daemon.core.bell import BellAnswer, Ring
+from daemon.core.times import shifted
+
+_REFUSED_AGAIN = timedelta(minutes=10)
+"""After how long a bell that was refused for a party is tried again."""
+
+
+class Hearing:
+    """What is known of each party. For one thread."""
+
+    def __init__(
+        self,
+        asked_until: datetime | None,
+        poll_every: timedelta,
+        every: timedelta,
+        *,
+        overlap: timedelta,
+    ) -> None:
+        """`asked_until` is what the last run of the service recorded, if there was one."""
+        self._begins, self._overlap = asked_until, overlap
+        self._patience = max(poll_every - every / 2, timedelta())
+        """How long nobody need have asked for a party: about an interval of polls."""
+        self._until: dict[str, datetime] = {}
+        self._read_at: dict[str, datetime] = {}
+        self._ask_again: dict[str, datetime] = {}
+        self._rings: list[Sequence[Ring]] = []
+        self._failing_at: datetime | None = None
+        self.heard: set[str] = set()
+        """Those for whom it answered in this round."""
+        self.refusal = ""
+        """Why it cannot be used for some of them; empty if it can."""
+        self._refusals: dict[str, str] = {}
+
+    def follow(self, parties: Collection[str], now: datetime) -> None:
+        """Begin a round for these parties."""
+        for party in parties:
+            self._until.setdefault(party, self._begins or now)
+        for party in self._until.keys() - set(parties):
+            for each in (self._until, self._read_at, self._ask_again, self._refusals):
+                each.pop(party, None)
+        self.heard = set()
+
+    def asked_until(self) -> Mapping[str, datetime]:
+        """Return up to when the bell was asked before this round, by party."""
+        return dict(self._until)
+
+    def questions(self, now: datetime) -> Mapping[str, datetime]:
+        """Return since when to ask for each party whose turn it is."""
+        return {
+            party: shifted(until, -self._overlap)
+            for party, until in self._until.items()
+            if self._ask_again.get(party, now) <= now
+        }
+
+    def take(self, answer: BellAnswer, now: datetime) -> None:
+        """Take an answer. One that may lack something has its parties listed as well."""
+        self._rings.append(answer.rings)
+        known = [each for each in answer.parties if each in self._until]
+        if answer.problem:
+            for party in known:
+                if answer.refused:
+                    self._ask_again[party] = now + _REFUSED_AGAIN
+                    self._refusals[party] = answer.problem
+        else:
+            for party in known:
+                self._until[party] = max(self._until[party], min(answer.asked_at, now))
+                self._read_at[party] = now
+                self._ask_again.pop(party, None)
+                self._refusals.pop(party, None)
+                self.heard.add(party)
+        self.refusal = next(iter(self._refusals.values()), "")
+
+    def take_rings(self) -> Iterator[Sequence[Ring]]:
+        """Return what rang since this was last called."""
+        rings, self._rings = self._rings, []
+        yield from rings
+
+    @property
+    def not_heard(self) -> set[str]:
+        """Those for whom it did not answer in this round."""
+        return self._until.keys() - self.heard
+
+    def unheard(self, now: datetime) -> set[str]:
+        """Return those for whom nobody has asked for about an interval of polls."""
+        return {
+            each
+            for each in self.not_heard
+            if each not in self._read_at or now - self._read_at[each] >= self._patience
+        }
+
+    def listed(self, parties: Collection[str], now: datetime) -> None:
+        """Note that these were listed, so that the bell need not be asked about earlier times.
+
+        What could not be listed then is listed again until it can be.
+        """
+        self._read_at.update(dict.fromkeys(parties, now))
+        self._until.update((each, max(self._until[each], now)) for each in parties)
+
+    def earliest(self) -> datetime | None:
+        """Return up to when the bell was asked for every party."""
+        return min(self._until.values(), default=self._begins)
+
+    def is_time_for_failing(self, now: datetime) -> bool:
+        """Return whether letters that could not be fetched are to be tried again."""
+        if self._failing_at is not None and now - self._failing_at < self._patience:
+            return False
+        self._failing_at = now
+        return True
