@@ -39,8 +39,9 @@ class Correspondence:
     All methods may be called from several threads, and raise MailboxUnavailable or AccessRefused.
     """
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+    def __init__(self, platform: Platform, *, on_behalf: bool = False) -> None:
+        """Name the party in lists if the calls are made `on_behalf`, with another's token."""
+        self._platform, self._on_behalf = platform, on_behalf
 
     def ids(
         self, party: str, resource: str, window: Window, status: str | None = None
@@ -50,6 +51,8 @@ class Correspondence:
         With `status`, only letters that have ever had it.
         """
         query = {"resourceId": resource, "role": "Recipient"}
+        if self._on_behalf:
+            query["onBehalfOf"] = f"urn:altinn:organization:identifier-no:{party}"
         if window.after:
             query["from"] = window.after.isoformat()
         if window.before:

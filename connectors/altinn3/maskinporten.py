@@ -95,6 +95,8 @@ class Identity:
     key_id: str
     key: RSAKey = field(repr=False)
     external_ref: str | None = None
+    system_user: str | None = None
+    """The organisation whose system user acts for all parties; None where each has its own."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent to the exchange with the token."""
 
@@ -141,12 +143,17 @@ class Tokens:
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
 
+    def holder_of(self, party: str) -> str:
+        """Return the organisation whose system user acts for the party."""
+        return self._identity.system_user or party
+
     def token(self, party: str, scope: str) -> str:
         """Return a token with which the party's system user may use `scope`.
 
         Raises AccessRefused where something must be registered or granted first, and
         MailboxUnavailable.
         """
+        party = self.holder_of(party)
         entry = self._entry(party, scope)
         with entry.lock:
             if self._clock() < entry.good_until:
@@ -158,7 +165,7 @@ class Tokens:
 
     def drop(self, party: str, scope: str, token: str) -> None:
         """Forget a token that was not accepted, unless it has been replaced already."""
-        entry = self._entry(party, scope)
+        entry = self._entry(self.holder_of(party), scope)
         with entry.lock:
             if entry.token == token:
                 entry.token = None
@@ -179,6 +186,7 @@ class Tokens:
 
     def grant(self, party: str, scope: str) -> str:
         """Return Maskinporten's token, for an exchange. Raises as `token` does."""
+        party = self.holder_of(party)
         answer = self._ask(party, scope)
         if answer.status != _OK and self._corrected_clock(answer):
             answer = self._ask(party, scope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from connectors.altinn3.channels import WantedChannels, channels_through
@@ -50,6 +51,16 @@ def _some_text(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty; copy it from the client in Samarbeidsportalen")
     return text
+
+
+def _none_if_all(value: object) -> object:
+    if isinstance(value, str) and value != "all":
+        raise ValueError(f'{value!r} is not valid; write a list of organisation numbers, or "all"')
+    return None if value == "all" else value
+
+
+def _some_parties(parties: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if parties is None else without_repeats(parties)
 
 
 def _listed_service(name: str) -> str:
@@ -90,7 +101,16 @@ class Settings(HttpMailboxSettings):
     key_id: Annotated[str, AfterValidator(_some_text)]
     key_expires: Annotated[Day | None, BeforeValidator(none_if_empty)] = None
     """The key's last day at Maskinporten, where it lasts a year; the key itself does not say."""
-    parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
+    parties: Annotated[
+        tuple[OrganisationNumber, ...] | None,
+        BeforeValidator(_none_if_all),
+        AfterValidator(_some_parties),
+    ]
+    """None (all) for those that the system user may act for."""
+    system_user: Annotated[OrganisationNumber | None, BeforeValidator(none_if_empty)] = None
+    """Whose system user acts for all parties; None where each has its own."""
+    include: tuple[OrganisationNumber, ...] = ()
+    exclude: tuple[OrganisationNumber, ...] = ()
     services: Annotated[
         tuple[Annotated[str, AfterValidator(_listed_service)], ...], AfterValidator(without_repeats)
     ] = tuple(each.code for each in DPV_SERVICES)
@@ -111,11 +131,40 @@ class Settings(HttpMailboxSettings):
     company_register: Annotated[str, AfterValidator(register_address)] = ""
     ca_file: CaFile = None
 
+    @model_validator(mode="after")
+    def _all_can_be_found(self) -> Self:
+        """Require what `parties = "all"` needs, and nothing that only it uses without it."""
+        if self.finds_parties and self.system_user is None:
+            raise ValueError(
+                'has parties = "all" without system_user; write the number of the organisation '
+                "whose system user acts for all of them"
+            )
+        if self.finds_parties and self.bell == "off":
+            raise ValueError(
+                'has parties = "all" with bell = "off"; Dialogporten says which organisations '
+                'there are, so write bell = "auto", or list the parties'
+            )
+        if not self.finds_parties and (self.include or self.exclude):
+            raise ValueError('has include or exclude without parties = "all"; change `parties`')
+        return self
+
+    @property
+    def finds_parties(self) -> bool:
+        """Whether the organisations are found, and not listed."""
+        return self.parties is None
+
+    @property
+    def listed_parties(self) -> tuple[str, ...]:
+        """The organisations that the configuration names."""
+        return self.include if self.parties is None else self.parties
+
     @property
     def rings_every(self) -> timedelta | None:
         """How often the bell is asked; None without one, or where lists are as quick."""
-        is_wanted = self.bell == "dialogporten" or (
-            self.bell == "auto" and self.bell_every < self.poll_every
+        is_wanted = (
+            self.bell == "dialogporten"
+            or self.finds_parties
+            or (self.bell == "auto" and self.bell_every < self.poll_every)
         )
         return self.bell_every if is_wanted else None
 
@@ -169,14 +218,17 @@ class Settings(HttpMailboxSettings):
 
 
 def channels_of(
-    settings: Settings, found: Mapping[str, Sequence[str]] | None = None
+    settings: Settings,
+    found: Mapping[str, Sequence[str]] | None = None,
+    parties: Sequence[str] | None = None,
 ) -> tuple[Channel, ...]:
     """Return every channel that the settings ask for, by party, service and resource.
 
-    `found` are the resources by service that were found for `resources = "auto"`.
+    `found` are the resources by service that were found for `resources = "auto"`, and `parties` the
+    organisations for `parties = "all"`.
     """
     wanted = WantedChannels(
-        parties=settings.parties,
+        parties=settings.listed_parties if parties is None else tuple(parties),
         services=services_of(settings),
         list_confidential=settings.confidential == "list",
         fetch_confidential=settings.confidential == "fetch",

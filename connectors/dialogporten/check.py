@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 
 from connectors.dialogporten.client import DialogClient
 from daemon.core.errors import AccessRefused, MailboxError
-from daemon.core.ports import Finding
+from daemon.core.parties import NamedParty
+from daemon.core.ports import Channel, Finding
 
 _SUBJECT = "bell"
+_CHECKED = 10
+"""Of how many organisations the services are checked, where one system user acts for all."""
 
 
 def check_bell(
@@ -35,3 +38,33 @@ def check_bell(
         return Finding(subject=_SUBJECT, ok=not needed, warning=not needed, text=text)
     text = "Dialogporten answers who has something new, so that channels are not listed each time"
     return Finding(subject=_SUBJECT, ok=True, text=text)
+
+
+def check_found_parties(
+    find: Callable[[], Sequence[NamedParty]], use: Callable[[Sequence[str]], None]
+) -> Finding:
+    """Ask for which organisations the system user may act, and check those."""
+    subject = "organisations"
+    try:
+        found = find()
+    except MailboxError as error:
+        return Finding(subject=subject, ok=False, text=str(error))
+    use([each.number for each in found])
+    if not found:
+        text = (
+            "the system user may not act for any organisation; a delegation that is less than a "
+            "quarter of an hour old does not show yet: wait, and check again"
+        )
+        return Finding(subject=subject, ok=False, text=text)
+    checked = f"; the first {_CHECKED} are checked" * (len(found) > _CHECKED)
+    return Finding(
+        subject=subject, ok=True, text=f"the system user may act for {len(found)}{checked}"
+    )
+
+
+def first_parties(channels: Sequence[Channel], system_user: str | None) -> Sequence[Channel]:
+    """Return the channels of the first few organisations, where one system user acts for all."""
+    if system_user is None:
+        return channels
+    first = list(dict.fromkeys(each.party for each in channels))[:_CHECKED]
+    return [each for each in channels if each.party in first]

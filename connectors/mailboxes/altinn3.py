@@ -30,7 +30,7 @@ from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
 from connectors.altinn3.token_life import READ
 from connectors.dialogporten.bell import DialogBell
-from connectors.dialogporten.check import check_bell
+from connectors.dialogporten.check import check_bell, check_found_parties, first_parties
 from connectors.dialogporten.client import DialogClient
 from connectors.dialogporten.wire import Dialog
 from connectors.net.http_client import HttpClient
@@ -40,6 +40,7 @@ from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.letter_batch import LetterBatch
 from daemon.core.model import Letter, LetterRef, Part
+from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Discovered, Finding, Listing
 from daemon.core.times import in_utc, shifted
 
@@ -97,11 +98,15 @@ class Altinn3:
         apart = Platform(http.apart(), self._tokens, settings.platform_url, self._identity.headers)
         self._dialogs = DialogClient(apart, clock)
         self._bell = DialogBell(self._dialogs, self._holder_of, self._rings, clock)
-        self._correspondence = Correspondence(platform)
+        self._correspondence = Correspondence(platform, on_behalf=settings.system_user is not None)
         self._discovery = Discovery(platform, self._correspondence, clock)
         self._register = CompanyRegister(
             settings.company_register, settings.ca_file, settings.proxies
         )
+        self._parties: Sequence[str] | None = None
+        self._resources: Mapping[str, Sequence[str]] | None = None
+        self.finds_parties = settings.finds_parties
+        """Whether Dialogporten decides which organisations are read."""
         self._places: Mapping[tuple[str, str], Channel] = {}
         self.finds_resources = settings.resources is None
         """Whether the registry decides which resources are listed."""
@@ -128,7 +133,28 @@ class Altinn3:
 
     def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
         """List these resources from now on; `channels` returns them at once."""
-        self._channels = channels_of(self._settings, confidential_apart(resources))
+        self._resources = confidential_apart(resources)
+        self._channels = channels_of(self._settings, self._resources, self._parties)
+
+    def find_parties(self) -> Sequence[NamedParty]:
+        """Ask Dialogporten for whom the system user may act, in one call that leaves no trace.
+
+        Raises MailboxUnavailable or AccessRefused.
+        """
+        assert self._settings.system_user
+        found = {
+            each.number: NamedParty(each.number, each.name)
+            for each in self._dialogs.parties(self._settings.system_user)
+            if not each.is_deleted
+        }
+        missing = [each for each in self._settings.include if each not in found]
+        kept = [each for key, each in found.items() if key not in self._settings.exclude]
+        return (*kept, *(NamedParty(each, "") for each in missing))
+
+    def use_parties(self, numbers: Sequence[str]) -> None:
+        """Read these organisations from now on; `channels` returns them at once."""
+        self._parties = [each for each in numbers if each not in self._settings.exclude]
+        self._channels = channels_of(self._settings, self._resources, self._parties)
 
     def earliest(
         self,
@@ -215,7 +241,7 @@ class Altinn3:
 
     def _holder_of(self, party: str) -> str:
         """Return the organisation whose system user acts for the party."""
-        return party
+        return self._tokens.holder_of(party)
 
     def _rings(self, dialog: Dialog) -> bool:
         return dialog.is_mirror and (dialog.party, dialog.resource) in self._places
@@ -287,8 +313,10 @@ class Altinn3:
         )
         if self.finds_resources:
             yield access.check_registry(self.find_resources, self.use_resources, self._codes)
-        is_read = True
-        for each in access.check_parties(self._channels, self._tokens, self._discovery):
+        if self.finds_parties:
+            yield check_found_parties(self.find_parties, self.use_parties)
+        is_read, channels = True, first_parties(self._channels, settings.system_user)
+        for each in access.check_parties(channels, self._tokens, self._discovery):
             is_read = is_read and each.ok
             yield each
         if self.rings_every and is_read:
@@ -298,9 +326,14 @@ class Altinn3:
     def discover(self) -> Iterator[Discovered]:
         """Find each party's resources.
 
+        Of organisations that one system user acts for, those of the first few.
+
         Those that the registry has for the services, those in use, and configured or presumed ones.
         """
-        for each in self._discovery.discover(self._channels, self._codes):
+        if self.finds_parties:
+            check_found_parties(self.find_parties, self.use_parties)
+        channels = first_parties(self._channels, self._settings.system_user)
+        for each in self._discovery.discover(channels, self._codes):
             by_hand = each.matched == "configuration"
             yield replace(each, matched="read before") if by_hand and self.finds_resources else each
 
@@ -327,5 +360,6 @@ def _identity(settings: Settings) -> Identity:
         key_id=settings.key_id,
         key=load_key(settings.key_file.value),
         external_ref=settings.external_ref or None,
+        system_user=settings.system_user,
         headers={"Ocp-Apim-Subscription-Key": key} if key else {},
     )

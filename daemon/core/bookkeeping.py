@@ -35,9 +35,12 @@ CLOCK = "clock"
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
 FULL, PICKUP, STALLED = "full", "pickup", "stalled"
-RESOURCES, BELL = "resources", "bell"
+RESOURCES, BELL, PARTIES = "resources", "bell", "parties"
 SEEN_BY_SERVICE = frozenset(
-    {BELL, ENDPOINT, FULL, LOCK, LOG, PICKUP, RESOURCES, STALLED, WATCH, WRONG_TOKEN}
+    {
+        *(BELL, ENDPOINT, FULL, LOCK, LOG, PARTIES, PICKUP, RESOURCES, STALLED, WATCH),
+        WRONG_TOKEN,
+    }
 )
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the
 store.

@@ -35,11 +35,19 @@ class StandingChannels:
         self._standing: dict[_Place, _Standing] = {}
 
     def use(self, channels: Sequence[Channel]) -> None:
-        """Take the channels of a round; those that are new are read. Raises StoreError."""
-        self._channels = channels
-        new = [each for each in channels if _place(each) not in self._standing]
+        """Take the channels of a round; those that are new are read. Raises StoreError.
+
+        One that comes after the first round, or comes back, is listed whatever is known of it.
+        """
+        if channels is self._channels:
+            return
+        before, self._channels = set(map(_place, self._channels)), channels
+        new = [each for each in channels if _place(each) not in before]
         if new:
             self.refresh(new)
+        for each in new if before else ():
+            self._standing[_place(each)].failing = True
+            self._standing[_place(each)].tried_at = None
 
     def refresh(self, channels: Sequence[Channel]) -> None:
         """Read what has become of these channels. Raises StoreError."""

@@ -52,12 +52,12 @@ from daemon.service.edit_warnings import (
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
 from daemon.service.pull_api import pull_api_server, token_guard
-from daemon.service.resource_watch import ResourceWatch
 from daemon.service.restart_sections import needs_restart
 from daemon.service.room import without_room
 from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.store_access import refuse_closed_store
 from daemon.service.upkeep import ClockCorrections, CoverFollower, clock_of
+from daemon.service.watches import Watches
 from daemon.store import BusyWait, Store
 from daemon.store.in_use import POLL, SERVICE
 from daemon.store.lock import InstanceLock
@@ -94,7 +94,7 @@ class App:
         clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self._mailboxes, self.heartbeats)
         file = configuration.store.database_path.with_suffix(".resources.json")
-        self.resources = ResourceWatch(self._mailboxes, store, file, self.problems, clock)
+        self.resources = Watches(self._mailboxes, store, file, self.problems, clock)
         self.tokens = token_guard(configuration, self.problems)
         self.web = pull_api_server(
             configuration,

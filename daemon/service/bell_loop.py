@@ -22,9 +22,9 @@ from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.service.app import App
-from daemon.service.resource_watch import ResourceWatch
 from daemon.service.room import Room, without_room
 from daemon.service.status_line import StatusLine
+from daemon.service.watches import Watches
 
 _log = structlog.get_logger(__name__)
 _JITTER = 0.05  # so that installations do not call at once
@@ -38,7 +38,7 @@ class BellLoop:
     """The mailbox's."""
     bell: RingsBell
     new_rounds: Callable[[], BellRounds]
-    resources: ResourceWatch
+    resources: Watches
     heartbeats: Heartbeats
     problems: ServiceProblems
     room: Room

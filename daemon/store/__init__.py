@@ -40,6 +40,7 @@ from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.letters import Letters
 from daemon.store.login_links import LoginLinks
 from daemon.store.login_throttle import LoginThrottle, login_keys
+from daemon.store.mailbox_parties import MailboxParties
 from daemon.store.marks import Marks
 from daemon.store.moves import Moved, Moves
 from daemon.store.outbox import Outbox
@@ -127,6 +128,7 @@ class Store:
         self.letters = Letters(self._database)
         self.bookmarks = Bookmarks(self._database)
         self.bells = Bells(self._database)
+        self.mailbox_parties = MailboxParties(self._database)
         self.attachments = MissingAttachments(self._database)
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)
