@@ -20,7 +20,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from daemon.runtime.clock import utc_now
 from daemon.store import Store
@@ -34,6 +41,7 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+_PATIENCE = 20_000  # milliseconds; a busy machine answers late
 _ALL = ("reader", "router", "operator", "admin")
 
 
@@ -67,6 +75,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail(missing)
         pytest.skip(missing)
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *root])
         yield browser
@@ -177,7 +186,7 @@ def new_visitor(browser: Browser, site: Site) -> Iterator[NewVisitor]:
     def open_window(name: str = "kari", at: Site | None = None, **options: object) -> Visitor:
         chosen: dict[str, object] = {"locale": "nb-NO", "viewport": {"width": 1280, "height": 900}}
         context = browser.new_context(**(chosen | options))  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(_PATIENCE)
         contexts.append(context)
         visitor = Visitor(context.new_page(), at or site)
         visitor.watch()

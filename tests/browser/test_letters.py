@@ -66,8 +66,8 @@ def test_a_letter_by_keyboard_alone(visitor: Visitor) -> None:
     visitor.page.keyboard.press("/")
     visitor.page.keyboard.type("pålegg")
     expect(visitor.page.get_by_test_id("total")).to_have_attribute("data-count", "15")
-    visitor.page.keyboard.press("Enter")
-    visitor.page.wait_for_load_state()
+    with visitor.page.expect_navigation():
+        visitor.page.keyboard.press("Enter")
     visitor.page.locator("main").focus()
     visitor.page.keyboard.press("j")
     outline = visitor.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
