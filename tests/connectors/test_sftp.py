@@ -91,7 +91,6 @@ def _key(kind: str = "ssh-ed25519") -> str:
         ("[127.0.0.1]:{port} {other}\n[127.0.0.1]:{port} {right}", ""),
         ("[127.0.0.1]:{port} {other}", "has another key than"),
         ("{hashed} {other}", "has another key than"),
-        ("@cert-authority [127.0.0.1]:{port} {right}", "has another key than"),
         ("sftp.example.no {right}", "is not in "),
         ("[127.0.0.1]:1 {right}", "is not in "),
         ("@revoked [127.0.0.1]:{port} {right}\n[127.0.0.1]:{port} {right}", "calls revoked"),
@@ -124,16 +123,23 @@ def test_known_another_unknown_and_revoked_are_told_apart(
     assert names(server.root / "inn") == []
 
 
-def test_a_key_of_another_kind(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
+@pytest.mark.parametrize(
+    "entry", ["[127.0.0.1]:{port} {rsa}", "@cert-authority [127.0.0.1]:{port} {right}"]
+)
+def test_a_key_of_another_kind(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel, entry: str
+) -> None:
     """A server without a key of the known kind gets nothing, and its key is named as what to ask
     for, no matter which side hangs up first."""
     chosen = settings(tmp_path, server)
-    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {_key('ssh-rsa')}\n")
+    known = entry.format(port=server.port, right=server.known_host, rsa=_key("ssh-rsa"))
+    (tmp_path / "known_hosts").write_text(f"{known}\n")
     with pytest.raises(
         TemporaryFailure,
         match=r"has another key than|no key of the kinds that .*known_hosts has for it",
-    ):
+    ) as caught:
         hand_over(sftp.connect("erp", chosen), make_parcel())
+    assert "ssh-keyscan" not in str(caught.value)
     assert names(server.root / "inn") == []
 
 
