@@ -90,7 +90,7 @@ def route_of(table: Table, facts: Facts) -> str:
 
 @pytest.mark.parametrize("condition", WORDS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_cannot_be_seen_decides_nothing(condition: str, data: Any) -> None:
     """A letter meets a condition that it seems to meet, however both are written, by the fast way
     and by the slow one."""
@@ -114,7 +114,7 @@ def test_what_cannot_be_seen_decides_nothing(condition: str, data: Any) -> None:
 
 @given(tables(), letters, st.data())
 @settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

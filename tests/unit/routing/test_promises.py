@@ -32,11 +32,11 @@ from tests.unit.routing.random_tables import (
 )
 
 OFTEN = settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-SOMETIMES = settings(OFTEN, max_examples=40)
+SOMETIMES = settings(OFTEN, max_examples=25)
 
 
 @OFTEN
