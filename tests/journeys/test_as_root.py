@@ -57,6 +57,8 @@ for package in (encodings, daemon, connectors):
             __import__(each.name)
         except (ImportError, AttributeError):
             pass
+from tests.processes.forks import do_what_each_fork_would_do
+do_what_each_fork_would_do()
 os.dup2(1, 2)
 for command in sys.argv[2:]:
     print("\\f", flush=True)

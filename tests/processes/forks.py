@@ -63,7 +63,7 @@ def _import_everything() -> None:
                 __import__(module.name)
 
 
-def _do_what_each_fork_would_do() -> None:
+def do_what_each_fork_would_do() -> None:
     """Build Typer's commands and SQLAlchemy's mappers, as every process does once at its start.
 
     What is there by now is then left out of garbage collections. They would look at each object in
@@ -147,5 +147,5 @@ if __name__ == "__main__":
         # what is imported from now on gets it
         concurrent.futures.ThreadPoolExecutor = OneThread  # type: ignore[misc,assignment]
     _import_everything()
-    _do_what_each_fork_would_do()
+    do_what_each_fork_would_do()
     _serve()
