@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from io import BufferedReader
-from typing import Any, BinaryIO
+from io import FileIO
+from typing import Any, BinaryIO, cast
 
 from daemon.core.letter_batch import FetchesTogether, LetterBatch, LetterRequest, Sink
 from daemon.core.model import Letter, LetterRef, Part
@@ -91,7 +91,7 @@ class Heartbeats:
 class HeartbeatFile(io.RawIOBase):
     """A file whose every read sends a heartbeat."""
 
-    def __init__(self, file: BufferedReader, beat: Heartbeat) -> None:
+    def __init__(self, file: FileIO, beat: Heartbeat) -> None:
         self._file, self._beat = file, beat
 
     def readable(self) -> bool:
@@ -119,15 +119,22 @@ class HeartbeatFile(io.RawIOBase):
         self._beat()
         return self._file.readinto(buffer)
 
+    def read(self, size: int = -1) -> bytes:
+        """Send a heartbeat, and read at most so many bytes, or the rest."""
+        if size < 0:
+            return self.readall()
+        self._beat()
+        return self._file.read(size)
+
     def close(self) -> None:
         """Close the file as well."""
         self._file.close()
         super().close()
 
 
-def with_heartbeat(file: BufferedReader, beat: Heartbeat) -> BinaryIO:
+def with_heartbeat(file: FileIO, beat: Heartbeat) -> BinaryIO:
     """Return the same file, sending a heartbeat at every read from the disk."""
-    return BufferedReader(HeartbeatFile(file, beat))
+    return cast("BinaryIO", HeartbeatFile(file, beat))
 
 
 class HeartbeatMailbox:

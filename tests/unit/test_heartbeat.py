@@ -59,7 +59,7 @@ def test_a_long_healthy_delivery_does_not_hang(tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(b"x" * 5 * 1024 * 1024)
     with (
         heartbeats.task("delivery") as beat,
-        with_heartbeat((tmp_path / "part").open("rb"), beat) as file,
+        with_heartbeat((tmp_path / "part").open("rb", buffering=0), beat) as file,
     ):
         while file.read(1024 * 1024):
             clock.now += TASK_TIMEOUT - 1
@@ -73,7 +73,7 @@ def test_a_watched_file_is_the_file(tmp_path: Path) -> None:
     """Bytes, places and ends are those of the file itself."""
     content = bytes(range(256)) * 9000
     (tmp_path / "part").write_bytes(content)
-    with with_heartbeat((tmp_path / "part").open("rb"), lambda: None) as file:
+    with with_heartbeat((tmp_path / "part").open("rb", buffering=0), lambda: None) as file:
         assert file.read() == content
         assert file.seek(256 * 4000 + 7) == 256 * 4000 + 7
         assert file.read(3) == b"\x07\x08\x09"
