@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from uuid import UUID
 
 from daemon.core.folding import readable
@@ -65,6 +66,7 @@ def safe_name(original: str, media_type: str, position: int, kind: str = "") -> 
     return f"{prefix}{name or 'vedlegg'}{ending}"
 
 
+@lru_cache(maxsize=1024)  # a letter's service, sender and recipient are few
 def slug(text: str) -> str:
     """Return at most 20 characters of `a-z0-9-` that say what the text says, or `ukjent`."""
     return _hyphenated(_ascii(text))[:_SLUG_LENGTH].strip("-") or "ukjent"
