@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from connectors.drops import consumer_answers, csv_index, journal, layouts, names
+from connectors.drops import consumer_answers, csv_index, layouts, names
 from connectors.drops.batch import DeliverySteps, run_batch
 from connectors.drops.contents import FORMATS, LETTER_PDF, SUMS
 from connectors.drops.drop import MANIFEST, STAGING, TRIAL, Drop, OpenDrop, unfit
-from connectors.drops.journal import Journal, Record
+from connectors.drops.journal import Intents, Journal, Record, Settling
 from connectors.drops.layouts import Layout, Unit
 from connectors.drops.settings import DropSettings
 from connectors.parcel.verify import refuse_unsafe_names
@@ -42,6 +42,8 @@ class DropDestination:
         self._open = open_drop
         self._index = threading.Lock()
         self._coming_and_going = threading.Lock()
+        self._forgetting = threading.Lock()
+        self._settling = Settling()
         self._under_way = 0
 
     def check(self) -> Iterator[Finding]:
@@ -76,34 +78,34 @@ class DropDestination:
         used at all.
         """
         with self._open() as drop, self._hidden_folder(drop):
-            begun = journal.deliveries(drop)
+            intents = Intents(drop)
             return run_batch(
                 self.name,
-                {each.delivery_id: self._steps(drop, each, begun) for each in parcels},
-                drop.sync,
+                {each.delivery_id: self._steps(drop, each, intents) for each in parcels},
+                intents.sync,
             )
 
-    def _steps(self, drop: Drop, parcel: Parcel, begun: Collection[UUID]) -> DeliverySteps:
+    def _steps(self, drop: Drop, parcel: Parcel, intents: Intents) -> DeliverySteps:
         refuse_unsafe_names(parcel, _RESERVED)
         work = _Delivery(
             drop=drop,
             parcel=parcel,
             layout=self._layout,
             template=self._settings.name,
-            journal=Journal(drop, parcel.delivery_id),
+            journal=Journal(drop, parcel.delivery_id, intents),
             index_lock=self._index if self._settings.layout == "csv" else None,
         )
-        return (yield from work.resume() if parcel.delivery_id in begun else work.place())
+        return (yield from work.resume() if parcel.delivery_id in intents.begun else work.place())
 
     def dedup_records(self) -> Sequence[UUID]:
         """Return the deliveries that have a journal in the drop."""
         with self._open() as drop:
-            return list(journal.deliveries(drop))
+            return list(Intents(drop).begun)
 
     def forget(self, deliveries: Collection[UUID]) -> None:
         """Remove the journals of these deliveries, and the hidden folder if it is empty then."""
-        with self._open() as drop, self._hidden_folder(drop):
-            journal.settle(drop, deliveries)
+        with self._open() as drop, self._hidden_folder(drop), self._forgetting:
+            self._settling.settle(drop, deliveries)
 
     def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
         """Return whether the consumer has taken the letter, or what it answered.
@@ -198,7 +200,7 @@ class _Delivery:
         record = self.journal.intended()
         if record and (yield from self._publish(record, units := self._units(record))):
             return self._receipt(record, units, found=True)
-        self.journal.clear()
+        yield from self.journal.withdraw()
         return (yield from self.place())
 
     def place(self) -> DeliverySteps:
@@ -257,7 +259,7 @@ class _Delivery:
                 yield
                 continue
             if place == 0:
-                self.journal.clear()
+                yield from self.journal.withdraw()
                 return False
             if not layouts.same_unit(self.drop, unit):
                 raise TemporaryFailure(
@@ -293,7 +295,7 @@ class _Delivery:
             with suppress(
                 DeliveryFailure
             ):  # the failure itself is what counts; the next attempt clears away as well
-                self.journal.clear()
+                self.journal.undo()
             raise
 
     def _receipt(self, record: Record, units: tuple[Unit, ...], *, found: bool = False) -> Receipt:

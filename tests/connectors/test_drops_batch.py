@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from connectors.destinations.filedrop import FileDrop
+from connectors.destinations.filedrop import FileDrop, Settings
 from connectors.drops import local, shared_folder
 from daemon.core.errors import ContentMissing, TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
-from tests.handing_over import is_verified
+from tests.handing_over import is_verified, names
 
 MakeParcel = Callable[..., Parcel]
 
@@ -68,7 +69,7 @@ def test_each_letter_is_durable_before_it_is_seen(
         (seen,) = [
             place for place, done in enumerate(disk.done) if done.startswith(f"{staged}.0 -> ")
         ]
-        (intent,) = [place for place, done in enumerate(disk.done) if done == f"{staged}.json"]
+        (intent,) = [place for place, done in enumerate(disk.done) if done.endswith(".batch")]
         files = [place for place, done in enumerate(disk.done) if done.startswith(f"{staged}.0/")]
         (folder,) = [place for place, done in enumerate(disk.done) if done == f"{staged}.0"]
         hidden = [place for place, done in enumerate(disk.done) if done == f"{drop}/.postmottak"]
@@ -131,7 +132,7 @@ def test_a_letter_that_fails_stops_no_other(
     assert all(is_verified(Path(each)) for each in dropped)
 
 
-@pytest.mark.parametrize("where", ["SHA256SUMS", ".json", "/drop"])
+@pytest.mark.parametrize("where", ["SHA256SUMS", ".batch", "/drop"])
 def test_a_sync_that_fails_is_no_delivery(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel, disk: Disk, where: str
 ) -> None:
@@ -160,3 +161,80 @@ def test_a_drop_that_is_not_there(
     outcomes = destination.deliver_batch(batch)
     assert [type(each) for each in outcomes] == [TemporaryFailure] * 3
     assert "does not exist; create the folder" in str(outcomes[2])
+
+
+def test_letters_that_are_dropped_together_have_one_intent(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
+    """The intent of a batch stays until the last of its letters is settled; one that was settled
+    before is no longer known, and the others still are."""
+    first, second, third = batch = letters(make_parcel, 3)
+    destination.deliver_batch(batch)
+    assert names(drop / ".postmottak") == [f"{first.delivery_id}.batch"]
+    assert set(destination.dedup_records()) == {each.delivery_id for each in batch}
+    destination.forget([first.delivery_id])
+    for each in drop.glob("2*"):
+        shutil.rmtree(each)
+    again = destination.deliver_batch(batch)
+    assert [each.details.get("found") for each in again if isinstance(each, Receipt)] == [
+        None,
+        True,
+        True,
+    ]
+    destination.forget([third.delivery_id])
+    destination.forget([first.delivery_id, second.delivery_id])
+    assert names(drop) == [Path(again[0].reference).name]  # type: ignore[union-attr]
+
+
+def test_another_process_settles_a_batch(
+    drop: Path, destination: FileDrop, make_parcel: MakeParcel
+) -> None:
+    """What is known of a batch is in the drop: whichever process settles its letters, in whatever
+    parts, and starts again between them, nothing hidden is left at the end."""
+    batch = letters(make_parcel, 4)
+    destination.deliver_batch(batch)
+    for each in batch[:3]:
+        FileDrop("erp", Settings(path=drop)).forget([each.delivery_id])
+    assert f"{batch[0].delivery_id}.batch" in names(drop / ".postmottak")
+    last = FileDrop("erp", Settings(path=drop))
+    last.forget(last.dedup_records())
+    assert not (drop / ".postmottak").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b'{"', b"[]", b'{"x": {"name": "y"}}'])
+def test_an_incomplete_intent_of_a_batch(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, data: bytes
+) -> None:
+    """It was never acted on: its letters are dropped anew, and it is cleared away."""
+    batch = letters(make_parcel, 2)
+    (drop / ".postmottak").mkdir()
+    (drop / ".postmottak" / f"{batch[0].delivery_id}.batch").write_bytes(data)
+    outcomes = destination.deliver_batch(batch)
+    assert not any(each.details.get("found") for each in outcomes if isinstance(each, Receipt))
+    destination.forget([each.delivery_id for each in batch])
+    assert names(drop) == sorted(
+        Path(each.reference).name for each in outcomes if isinstance(each, Receipt)
+    )
+
+
+def test_a_name_that_is_taken_late(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If something takes a letter's name when all is ready, what the batch intended for that letter
+    is void, and the letter comes under the next name; a repeat finds it there."""
+    batch = letters(make_parcel, 3)
+
+    def rename(source: str, target: str, *folders: int) -> bool:
+        if str(batch[1].delivery_id) in source and not target.endswith("-v2"):
+            (drop / target).write_text("noe annet")
+        return shared_folder.rename_new(source, target, *folders)
+
+    monkeypatch.setattr(local, "rename_new", rename)
+    outcomes = destination.deliver_batch(batch)
+    late = outcomes[1]
+    assert isinstance(late, Receipt)
+    assert late.reference.endswith("-v2")
+    assert destination.deliver_batch(batch[1:2])[0].details["found"]  # type: ignore[union-attr]
+    destination.forget([batch[1].delivery_id])
+    destination.forget([each.delivery_id for each in batch])
+    assert len(names(drop)) == 4

@@ -22,7 +22,6 @@ from connectors.drops.local import LocalDrop
 from connectors.drops.ownership import Access
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
-from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
 LAYOUTS = ("folder", "flat", "pdf-only", "csv")
@@ -186,28 +185,36 @@ def test_wherever_it_dies_each_letter_of_a_batch_comes_once(
             return
 
 
+@pytest.mark.parametrize("many", [1, 3])
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_giving_up_a_name_can_be_cut_off(
-    tmp_path: Path, make_parcel: MakeParcel, before: bool
+    tmp_path: Path, make_parcel: MakeParcel, before: bool, many: int
 ) -> None:
-    """If somebody takes the name when all is ready, and the process dies while it clears that away,
-    the letter still comes, once."""
+    """If somebody takes the name of a letter when all is ready, and the process dies while it
+    clears that away, the letter still comes, once, as do those that are dropped with it."""
+    batch = [make_parcel(f"letter-{letter}") for letter in range(many)]
+    last = batch[-1].delivery_id
     for number in count(1):
         root = tmp_path / str(number)
         root.mkdir()
+        dying = Mortal(LocalDrop(root, Access()), 4 * many + 1, before=False)
         with pytest.raises(Dead):
-            destination(root, "folder", Mortal(LocalDrop(root, Access()), 5, before=False)).deliver(
-                make_parcel()
-            )
-        (intent,) = root.glob(".postmottak/*.json")
-        name = json.loads(intent.read_bytes())["name"]
+            destination(root, "folder", dying).deliver_batch(batch)
+        (intent,) = root.glob(".postmottak/*.json" if many == 1 else ".postmottak/*.batch")
+        record = json.loads(intent.read_bytes())
+        name = (record if many == 1 else record[str(last)])["name"]
         (root / name).write_text("noe annet")
         mortal = Mortal(LocalDrop(root, Access()), number, before=before)
         with suppress(Dead):
-            destination(root, "folder", mortal).deliver(make_parcel())
-        receipt = hand_over(destination(root, "folder", LocalDrop(root, Access())), make_parcel())
+            destination(root, "folder", mortal).deliver_batch(batch)
+        repeat = destination(root, "folder", LocalDrop(root, Access()))
+        *_, receipt = repeat.deliver_batch(batch)
+        assert isinstance(receipt, Receipt)
+        repeat.forget([last])
+        repeat.forget(repeat.dedup_records())
         assert receipt.reference == str(root / f"{name}-v2"), f"killed at change {number}"
-        assert sorted(each.name for each in root.iterdir()) == [name, f"{name}-v2"]
+        assert len(list(root.iterdir())) == many + 1
+        assert {name, f"{name}-v2"} <= {each.name for each in root.iterdir()}
         assert (root / f"{name}-v2" / "message.json").is_file()
         if not mortal.is_dead:
             return

@@ -33,7 +33,11 @@ MakeParcel = Callable[..., Parcel]
 pytestmark = pytest.mark.timeout(30)
 LAYOUTS = ("folder", "flat", "pdf-only", "csv")
 FILES = {"Vedtak.pdf": b"%PDF-1.7 vedtak"}
-COMMON = {"hidden": ".postmottak", "index": "index.csv"}
+COMMON = {
+    "hidden": ".postmottak",
+    "index": "index.csv",
+    "intents": ".postmottak/{id}.batch",
+}
 OF_ONE_LETTER = {
     "intent": ".postmottak/{id}.json",
     "staged": ".postmottak/{id}.0",
