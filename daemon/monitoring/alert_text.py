@@ -65,6 +65,7 @@ _NB = {
     "stalled": "En del av tjenesten står stille",
     "not-running": "Tjenesten kjører ikke",
     "resources": "Altinn har endret hvilke ressurser som har brevene",
+    "holder": "En bruker som er stengt ute, har noe som må overlates",
 }
 _NN = {
     "silence": "Postkassa blir ikkje lesen",
@@ -93,6 +94,7 @@ _NN = {
     "stalled": "Ein del av tenesta står stille",
     "not-running": "Tenesta køyrer ikkje",
     "resources": "Altinn har endra kva ressursar som har breva",
+    "holder": "Ein brukar som er stengd ute, har noko som må overlatast",
 }
 _PHRASES: Mapping[AlertLanguage, _Phrases] = {
     "en": _Phrases(

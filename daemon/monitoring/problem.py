@@ -16,7 +16,7 @@ _INCIDENT = re.compile(r" #([0-9a-f]{8})$")
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong. It holds no titles, contents or names of persons."""
+    """One thing that is wrong. It holds no titles, contents or names of persons, users aside."""
 
     kind: str
     about: str

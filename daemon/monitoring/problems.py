@@ -14,6 +14,7 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, SEEN_BY_SERVICE
 from daemon.core.errors import Fault
 from daemon.monitoring.expiry import certificates, keys
+from daemon.monitoring.holders import of_holders
 from daemon.monitoring.late import is_long
 from daemon.monitoring.problem import Problem, moment, some, split_key
 from daemon.monitoring.reading import key_incident, of_mailboxes
@@ -63,6 +64,7 @@ def find_all(
         *_untold(configuration, store, now),
         *of_deliveries(configuration, store, now),
         *_expiring(configuration, now),
+        *of_holders(store),
         *_full(configuration),
         *_faulty(faults),
         *(_stored_of_service(store, now) if of_service is None else of_service),

@@ -33,6 +33,7 @@ from daemon.page.views import (
     deadlines,
     deliveries,
     delivery_actions,
+    handover,
     letter,
     letters,
     login,
@@ -78,6 +79,7 @@ def application(page: Page, assets: Assets) -> Starlette:
         *deliveries.routes(),
         *service.routes(),
         *admin.routes(),
+        *handover.routes(),
         *routing.routes(),
         assets.mount(),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from daemon.monitoring.problem import Problem
 
@@ -44,4 +44,6 @@ def _address(problem: Problem) -> str:
         return f"/deliveries/{problem.about}"
     if problem.kind == "incomplete":
         return f"/letters/{problem.about}"
+    if problem.kind == "holder":
+        return f"/admin/handover/{quote(problem.about)}"
     return f"/service#{_PANELS.get(problem.kind, 'problems')}"

@@ -149,6 +149,7 @@ def _shared(assets: Assets) -> dict[str, object]:
         "menu": wording.MENU,
         "notices": wording.NOTICES,
         "problem_words": wording.PROBLEMS,
+        "holding_words": wording.HOLDINGS,
         "rights": wording.RIGHTS,
         "happening_words": wording.HAPPENINGS,
         "part_words": wording.PARTS,

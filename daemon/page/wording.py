@@ -69,6 +69,10 @@ NOTICES: Mapping[str, str] = {
     "deadline-handled": N_("The letter is marked as handled."),
     "calendar-revoked": N_("The calendar is revoked. Its address no longer works."),
     "moved": N_("The letter is moved."),
+    "handed-over": N_("It is handed over."),
+    "handed-over-asked": N_(
+        "It is handed over, but for the routing table: a second person must approve that."
+    ),
 }
 """What a page says after a change, by the word in its address."""
 PROBLEMS: Mapping[str, str] = {
@@ -100,6 +104,7 @@ PROBLEMS: Mapping[str, str] = {
     "rejected": N_("%(where)s: a receiver has rejected a letter"),
     "not-taken": N_("%(where)s: letters were not picked up in time: %(count)s"),
     "collision": N_("A delivery found something else under its name"),
+    "holder": N_("%(about)s is shut out, and still holds something: hand it over"),
 }
 """Problems by their kind; what is not here is shown with its kind."""
 FACTS: Mapping[str, str] = {
@@ -172,3 +177,14 @@ HAPPENINGS: Mapping[str, str] = {
     "refused": N_("access was refused to"),
 }
 """What happened to a letter."""
+HOLDINGS: Mapping[str, str] = {
+    "member": N_("member of"),
+    "manager": N_("manager of"),
+    "route": N_("gets the letters of the route"),
+    "deputy": N_("deputy of"),
+    "cover": N_("in the cover"),
+    "letters": N_("letters that nobody has acknowledged"),
+    "deadlines": N_("open deadlines"),
+    "calendars": N_("calendars, which are revoked"),
+}
+"""What somebody can hold."""

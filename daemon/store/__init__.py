@@ -37,6 +37,7 @@ from daemon.store.drafts import Drafts
 from daemon.store.due_letters import DueLetter, DueLetters
 from daemon.store.events import Events
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
+from daemon.store.handovers import Handovers
 from daemon.store.letters import Letters
 from daemon.store.login_links import LoginLinks
 from daemon.store.login_throttle import LoginThrottle, login_keys
@@ -138,6 +139,7 @@ class Store:
         self.retention = RetentionRows(self._database)
         self.queries = Queries(self._database)
         self.handed_over = HandedOver(self._database)
+        self.handovers = Handovers(self._database)
         self.search = Search(self._database)
         self.confidential = ConfidentialLetters(self._database)
         self.delivery_list = DeliveryList(self._database)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -72,15 +72,16 @@ class TableDocument:
 
     def changed(self, kind: str, key: str, values: Row) -> TableDocument:
         """Set some values of a row; None removes one, and `not.` begins a key of an exception."""
-        return self._with(kind, key, lambda text: with_values(text, kind, values))
+        return self.changed_at(kind, self.position(kind, key), values)
+
+    def changed_at(self, kind: str, number: int, values: Row) -> TableDocument:
+        """Do the same with a row by its number among those of its kind, beginning with 0."""
+        place = self.places(kind)[number]
+        return self._put(place, Piece(kind, with_values(self.pieces[place].text, kind, values)))
 
     def with_text(self, kind: str, key: str, text: str) -> TableDocument:
         """Put another text in the place of a row's."""
-        return self._with(kind, key, lambda _: text)
-
-    def _with(self, kind: str, key: str, edit: Callable[[str], str]) -> TableDocument:
-        place = self.places(kind)[self.position(kind, key)]
-        return self._put(place, Piece(kind, edit(self.pieces[place].text)))
+        return self._put(self.places(kind)[self.position(kind, key)], Piece(kind, text))
 
     def _put(self, place: int, *pieces: Piece, instead_of: int = 1) -> TableDocument:
         before, after = self.pieces[:place], self.pieces[place + instead_of :]
@@ -106,7 +107,11 @@ class TableDocument:
 
     def removed(self, kind: str, key: str) -> TableDocument:
         """Remove a row with the comments that touch it, and the blank line that it leaves."""
-        place = self.places(kind)[self.position(kind, key)]
+        return self.removed_at(kind, self.position(kind, key))
+
+    def removed_at(self, kind: str, number: int) -> TableDocument:
+        """Do the same with a row by its number among those of its kind, beginning with 0."""
+        place = self.places(kind)[number]
         after = self.pieces[place + 1 : place + 2]
         before = self.pieces[max(place - 1, 0) : place]
         if after and after[0] == Piece("", "\n"):

@@ -52,6 +52,7 @@ EVENTS: Mapping[str, str] = {
     "routing-approval-withdrawn": N_("withdrew a routing table"),
     "proposal-accepted": N_("took a proposed route into a draft"),
     "proposal-dismissed": N_("dismissed a proposed route for good"),
+    "handed-over": N_("handed over what somebody held"),
     "user-added": N_("added a user"),
     "user-disabled": N_("shut a user out"),
     "user-enabled": N_("let a user in again"),
@@ -86,8 +87,7 @@ def routes() -> list[Route]:
 
 def users(request: Request) -> Response:
     """Show every user with roles, limits and sessions."""
-    require(request, Right.ADMINISTER)
-    page = page_of(request)
+    user, page = require(request, Right.ADMINISTER), page_of(request)
     now = page.clock()
     shown = [
         {
@@ -97,7 +97,13 @@ def users(request: Request) -> Response:
         }
         for each in page.store.users.all()
     ]
-    return page.render(request, "admin/users.html", users=shown, role_words=ROLES)
+    return page.render(
+        request,
+        "admin/users.html",
+        users=shown,
+        role_words=ROLES,
+        may_hand_over=user.may_with_all(Right.PUBLISH),
+    )
 
 
 def disable(request: Request) -> Response:

@@ -17,6 +17,7 @@ from daemon.core.deadlines import end_of_day
 from daemon.core.errors import OperatorError
 from daemon.core.times import NORWAY
 from daemon.page.context import address_of, back_to, page_of, user_of
+from daemon.page.secret_letters import is_secret
 from daemon.page.views.acknowledgements import own_letter
 from daemon.page.views.letter import OpenedLetter, show_opened, was_opened
 from daemon.store.acknowledgements import LONGEST_NOTE
@@ -93,7 +94,7 @@ def _handle(request: Request, note: str) -> Response:
 def _unopened(request: Request, found: OpenedLetter) -> Response | None:
     """Return the question for the reason, if a confidential letter was not opened before."""
     message = found.message
-    if not message.confidential or was_opened(request, message):
+    if not is_secret(message) or was_opened(request, message):
         return None
     return page_of(request).render(request, "letter/reason.html", message=message, fault=False)
 

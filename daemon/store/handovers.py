@@ -1,0 +1,77 @@
+"""What somebody who leaves holds in the store, and that it was handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, or_
+from sqlmodel import col, delete, select
+
+from daemon.core.accounts import Event, User, known_as
+from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState, Calendar
+from daemon.store.database import Database
+from daemon.store.decisions import Outline
+from daemon.store.events import append
+from daemon.store.users import Actor
+
+HANDED_OVER = "handed-over"
+"""The kind of the event."""
+_PIECE = 500
+
+
+class Handovers:
+    """Hand-overs. May be used from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unanswered(self, letters: Sequence[Outline]) -> list[Outline]:
+        """Return those of the letters that nobody has acknowledged, in their order."""
+        ids = [each.id for each in letters]
+        answered = set[UUID]()
+        for start in range(0, len(ids), _PIECE):
+            some = select(Acknowledgement.message_id).where(
+                col(Acknowledgement.message_id).in_(ids[start : start + _PIECE]),
+                Acknowledgement.state == AcknowledgementState.ACKNOWLEDGED,
+            )
+            answered.update(self._database.rows(some))
+        return [each for each in letters if each.id not in answered]
+
+    def calendars(self, name: str) -> int:
+        """Return how many calendars are of the user or the recipient."""
+        return len(self._database.rows(select(Calendar.id).where(_theirs(name))))
+
+    def holders(self, people: Collection[str]) -> list[str]:
+        """Return the users who are disabled and are among `people`, or have calendars."""
+        with self._database.read() as session:
+            gone = select(User.name).where(col(User.disabled_at).is_not(None)).order_by(User.name)
+            names = session.exec(gone).all()
+            having = set(session.exec(select(Calendar.user).where(col(Calendar.user).in_(names))))
+        return [each for each in names if each in people or each in having]
+
+    def finish(
+        self, name: str, to: str, now: datetime, by: Actor, counts: Mapping[str, Any]
+    ) -> None:
+        """Revoke the calendars, and record the hand-over as one event; one transaction."""
+        event = Event(
+            at=now,
+            kind=HANDED_OVER,
+            user=by.name,
+            address=by.address,
+            about=name,
+            done=True,
+            details={"to": to, **counts},
+            previous="",
+            hash="",
+        )
+        with self._database.write() as session:
+            session.exec(delete(Calendar).where(_theirs(name)))
+            append(session, event)
+
+
+def _theirs(name: str) -> ColumnElement[bool]:
+    """Their own, and those of a recipient of the name, whose addresses they may know."""
+    return or_(col(Calendar.user) == known_as(name), col(Calendar.recipient) == name)
