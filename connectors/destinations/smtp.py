@@ -62,6 +62,11 @@ class Settings(ServerSettings):
         return bool(self.recipients)
 
     @property
+    def can_notify_people(self) -> bool:
+        """Yes, at their addresses."""
+        return True
+
+    @property
     def can_send_test(self) -> bool:
         """Whether there are recipients that do not depend on a letter."""
         return bool(self.recipients)
@@ -146,8 +151,11 @@ class Mail:
         return Receipt(reference=reference, details={"message_id": reference, **details})
 
     def notify(self, notification: Notification) -> None:
-        """Mail the alert to the recipients of the settings. A repeat has the same Message-ID."""
-        recipients = self._settings.recipients
+        """Mail the alert to the recipients of the settings, or to the people that it is for.
+
+        A repeat has the same Message-ID.
+        """
+        recipients = notification.to or self._settings.recipients
         mail = alert_mail(notification, self._settings.sender, recipients).as_bytes()
         try:
             with self._server.conversation() as server:
@@ -156,7 +164,8 @@ class Mail:
             raise TemporaryFailure(self._server.unreachable(error)) from error
         if len(refused) == len(recipients):
             raise TemporaryFailure(
-                f"{self._server} refuses every recipient; check recipients, and its log"
+                f"{self._server} refuses every recipient; check {_where_from(notification)}, "
+                "and its log"
             )
 
     def send_test(self, sample: Parcel) -> str:
@@ -272,3 +281,7 @@ class Mail:
         self, server: Conversation, mail: bytes, recipients: Sequence[str]
     ) -> Mapping[str, SmtpRefusal]:
         return hand_over(server, mail, self._settings.sender, recipients)
+
+
+def _where_from(notification: Notification) -> str:
+    return "the address in the routing table" if notification.to else "recipients"

@@ -64,8 +64,10 @@ def _print_table(table: Table) -> None:
     typer.echo("Routes, in the order in which they are tried:")
     print_table(("", "route", "conditions", "to", "also", "options"), _routes(table))
     typer.echo("\nRecipients:")
-    columns = ("recipient", "title", "delivered to", "e-mail", "deputy", "acknowledged")
-    print_table(columns, _recipients(table))
+    print_table(
+        ("recipient", "title", "delivered to", "e-mail", "deputy", "acknowledged"),
+        _recipients(table),
+    )
     if table.delegations:
         typer.echo("\nCovers:")
         today = norwegian_day(stack.utc_now())

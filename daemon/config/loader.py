@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from daemon.config.acknowledgements import AcknowledgementSettings, check_send_by
 from daemon.config.cautions import add_cautions
 from daemon.config.faults import FaultList, KeyPath, Model, read_toml
 from daemon.config.listen import Address, ListenAddress
@@ -50,6 +51,7 @@ _SECTIONS = (
     "retention",
     "api",
     "alerts",
+    "acknowledgements",
     "monitoring",
     "web",
 )
@@ -188,6 +190,7 @@ class Configuration:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     api: ApiSettings | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    acknowledgements: AcknowledgementSettings = field(default_factory=AcknowledgementSettings)
     monitoring: MonitoringSettings | None = None
     web: WebSettings | None = None
     warnings: tuple[Fault, ...] = ()
@@ -246,6 +249,7 @@ class _SectionReader:
         retention = self.section(RetentionSettings, values, "retention")
         api = self.section(ApiSettings, values, "api") if "api" in values else None
         alerts = self.section(AlertSettings, values, "alerts")
+        acknowledgements = self.section(AcknowledgementSettings, values, "acknowledgements")
         monitoring = (
             self.section(MonitoringSettings, values, "monitoring")
             if "monitoring" in values
@@ -257,6 +261,9 @@ class _SectionReader:
         mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values, proxies)))
         destinations = tuple(map(_as_destination, self.connectors("destination", values, proxies)))
         self.check_alerts(alerts, values, destinations)
+        check_send_by(
+            acknowledgements, {each.name: each.settings for each in destinations}, self.faults
+        )
         add_cautions(self.faults, values, monitoring.listen if monitoring else None)
         configuration = None
         if store and delivery and routing and retention and alerts and not self.faults.faults:
@@ -270,6 +277,7 @@ class _SectionReader:
                 routing=routing,
                 api=api,
                 alerts=alerts,
+                acknowledgements=acknowledgements or AcknowledgementSettings(),
                 monitoring=monitoring,
                 web=web,
                 retention=retention,

@@ -109,7 +109,7 @@ class MarkKind(StrEnum):
 class MarkState(StrEnum):
     """Whether the mark has been set in the mailbox."""
 
-    WAITING = "waiting"  # for the letter's deliveries
+    WAITING = "waiting"  # for the letter's deliveries, or for a person
     DUE = "due"
     TOLD = "told"  # accepted by the server, effect not verified yet
     DONE = "done"  # or, without a time, dropped
@@ -121,6 +121,7 @@ class Policy(StrEnum):
     NEVER = "never"
     STORED = "stored"
     DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"  # by a person
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -307,9 +307,9 @@ class KeepsDedupRecords(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A message about a problem that began or ended.
+    """A message about a problem that began or ended, without titles, contents or names of persons.
 
-    Without titles, contents or names of persons.
+    With addresses of people, it is for them, and names the letters that wait for them.
     """
 
     id: UUID
@@ -321,6 +321,8 @@ class Notification:
     text: str
     at: datetime
     """When it began, or ended."""
+    to: tuple[str, ...] = ()
+    """The e-mail addresses of people; empty for those of the destination's settings."""
 
 
 @runtime_checkable

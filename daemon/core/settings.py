@@ -113,6 +113,11 @@ class DestinationSettings(ConnectorSettings):
         return False
 
     @property
+    def can_notify_people(self) -> bool:
+        """Whether it `Notifies` the people that a notification names."""
+        return False
+
+    @property
     def can_send_test(self) -> bool:
         """Whether a destination that `SendsTests` can send one, as it is configured."""
         return True

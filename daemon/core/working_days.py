@@ -95,13 +95,13 @@ class Term:
         """Return when the term ends that begins at an aware moment."""
         if self.working_days:
             return after_working_days(moment, self.working_days)
-        return shifted(moment, self.elapsed)
+        return shifted(in_utc(moment), self.elapsed)
 
     def before(self, moment: datetime) -> datetime:
         """Return when the term began that ends at an aware moment."""
         if self.working_days:
             return after_working_days(moment, -self.working_days)
-        return shifted(moment, -self.elapsed)
+        return shifted(in_utc(moment), -self.elapsed)
 
 
 def term(text: object) -> Term:

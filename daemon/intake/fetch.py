@@ -38,7 +38,7 @@ from daemon.core.model import (
 )
 from daemon.core.outside_values import identifier_from, is_plainly_storable, storable
 from daemon.core.ports import Channel, Mailbox
-from daemon.intake.rerouting import decide_in_thread, decision_values
+from daemon.intake.rerouting import awaited_values, decide_in_thread, decision_values
 from daemon.routing.decide import Decision
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
@@ -311,6 +311,7 @@ def _stored_letter(
         deliveries=first_deliveries(key, decision, now),
         marks=list(_marks(key, policies.overridden(decision), envelope, now)),
         threads=[ThreadValues(key=thread, message_id=key) for thread in facts.threads],
+        awaited=awaited_values(key, decision, now),
     )
 
 

@@ -24,7 +24,7 @@ from daemon.core.model import (
 )
 from daemon.core.times import in_norway
 from daemon.intake.fetch import first_deliveries
-from daemon.intake.rerouting import decision_values
+from daemon.intake.rerouting import awaited_values, decision_values
 from daemon.routing.decide import decide
 from daemon.routing.facts import Facts
 from daemon.routing.table import Table
@@ -74,6 +74,7 @@ class Notices:
                 decision=decision_values(key, decision, now, now),
                 deliveries=first_deliveries(key, decision, now),
                 marks=(),
+                awaited=awaited_values(key, decision, now),
             )
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from daemon.core.awaited import AwaitedValues
 from daemon.core.callbacks import do_nothing
 from daemon.core.deadlines import respond_by
 from daemon.core.errors import NotFound, OperatorError
@@ -203,6 +204,7 @@ class Rerouter:
             now,
             again=set(again),
             after=after,
+            awaited=awaited_values(key, decision, now),
         )
         if result:
             _log.info(
@@ -218,6 +220,24 @@ class Rerouter:
 def _differs(decision: Decision, stored: NewestDecision) -> bool:
     return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(
         stored.direct
+    )
+
+
+def awaited_values(message: UUID, decision: Decision, now: datetime) -> AwaitedValues | None:
+    """Return since when the letter waits for a person, as it is stored; None if it does not.
+
+    The number of the decision is that of the first one.
+    """
+    within = decision.acknowledge_within
+    if within is None:
+        return None
+    return AwaitedValues(
+        message_id=message,
+        decision=1,
+        begun_at=now,
+        within=str(within),
+        recipients=list(decision.chosen),
+        look_at=within.after(now),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, SEEN_BY_SERVICE
 from daemon.core.errors import Fault
+from daemon.monitoring.acknowledging import of_people
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.holders import of_holders
 from daemon.monitoring.late import is_long
@@ -63,6 +64,7 @@ def find_all(
         *_incomplete(configuration, store, now),
         *_untold(configuration, store, now),
         *of_deliveries(configuration, store, now),
+        *of_people(store, now),
         *_expiring(configuration, now),
         *of_holders(store),
         *_full(configuration),

@@ -27,6 +27,7 @@ _PANELS = {
     "expiry": "dates",
     "disk": "disk",
     "edit": "edits",
+    "unreminded": "problems",
 }
 """Kinds of problems that a part of the page about the service shows."""
 

@@ -103,6 +103,8 @@ PROBLEMS: Mapping[str, str] = {
     "wrong-token": N_("Somebody tries wrong tokens at the pull API"),
     "rejected": N_("%(where)s: a receiver has rejected a letter"),
     "not-taken": N_("%(where)s: letters were not picked up in time: %(count)s"),
+    "overdue": N_("%(about)s: letters are not acknowledged in time: %(count)s"),
+    "unreminded": N_("People cannot be told of letters that wait for them"),
     "collision": N_("A delivery found something else under its name"),
     "holder": N_("%(about)s is shut out, and still holds something: hand it over"),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from daemon.core.model import Policy
@@ -54,6 +55,8 @@ class Decision:
     confirm: Policy | None = None
     respond_within: Term | None = None
     """From the letter's publishing."""
+    acknowledge_within: Term | None = None
+    """How soon somebody has to acknowledge the letter; None if nobody has to."""
     why: dict[str, Any] = field(default_factory=dict)
     """In JSON values: the conditions that held, the thread, the copies and the covers that changed
     something.
@@ -87,6 +90,7 @@ def assign(table: Table, facts: Facts, recipient: str) -> Decision:
         recipients=recipients,
         direct=(),
         destinations=_destinations(table, recipients, ()),
+        acknowledge_within=_within(table, None, recipients, facts),
         why=_why(facts, None, [], None, covers),
     )
 
@@ -102,6 +106,25 @@ def recover(
         return None
     recipients, _ = _covered(table, facts, tuple(chosen))
     return _destinations(table, recipients, tuple(direct))
+
+
+def soonest(terms: Iterable[Term | None], at: datetime) -> Term | None:
+    """Return the term that ends first, of those that begin at that time; None of none."""
+    return min((each for each in terms if each), key=lambda each: each.after(at), default=None)
+
+
+def _within(
+    table: Table, route: Route | None, recipients: Iterable[str], facts: Facts
+) -> Term | None:
+    """Return how soon the letter is to be acknowledged: as its route says, or its recipients."""
+    if route and route.acknowledge_within:
+        return route.acknowledge_within
+    return soonest((table.recipients[each].acknowledge_within for each in recipients), facts.at)
+
+
+def covering(table: Table, facts: Facts, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the recipients after delegation."""
+    return _covered(table, facts, tuple(names))[0]
 
 
 def _followed(table: Table, facts: Facts, earlier: Earlier | None) -> Earlier | None:
@@ -140,6 +163,7 @@ def _decision(
         mark_read=policies.mark_read,
         confirm=policies.confirm,
         respond_within=policies.respond_within,
+        acknowledge_within=_within(table, policies, recipients, facts),
         why=_why(facts, None if thread else decided, copies, thread, covers),
     )
 

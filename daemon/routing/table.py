@@ -79,6 +79,12 @@ class Table:
             route.follow_thread for route in self.routes if route.enabled
         )
 
+    @cached_property
+    def awaits_people(self) -> bool:
+        """Whether a person has to acknowledge some letters."""
+        of_routes = (each.acknowledge_within for each in self.routes)
+        return any(of_routes) or any(each.acknowledge_within for each in self.recipients.values())
+
     def candidates(self, facts: Facts) -> Iterator[Route]:
         """Return the routes that the letter could match, in the table's order.
 

@@ -21,6 +21,7 @@ from daemon.delivery import retry
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.marks import MarkSender
 from daemon.delivery.pickup import Pickups, PickupWatch
+from daemon.delivery.reminders import ReminderSender
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.delivery.worker.worker_client import WORKER, WorkerClient
 from daemon.intake.fetch import Fetcher
@@ -33,11 +34,7 @@ from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.monitoring.alerts import AlertNotifier
 from daemon.monitoring.problems import Problem
-from daemon.monitoring.service_problems import (
-    ServiceProblems,
-    clock_problems,
-    pickup_problems,
-)
+from daemon.monitoring.service_problems import ServiceProblems, clock_problems, pickup_problems
 from daemon.routing.table import Table
 from daemon.runtime.clock import Clock
 from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats
@@ -45,10 +42,7 @@ from daemon.runtime.process import allow_enough_files, leave_no_core, tune_mallo
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.service import plugins
 from daemon.service.connections import connect_destinations, start_worker
-from daemon.service.edit_warnings import (
-    log_configuration_warnings,
-    log_table_warnings,
-)
+from daemon.service.edit_warnings import log_configuration_warnings, log_table_warnings
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
 from daemon.service.pull_api import pull_api_server, token_guard
@@ -137,6 +131,7 @@ class App:
         )
         self.problems.follow(PICKUP, lambda: pickup_problems(self.pickups.unseen))
         self._mark_sender = MarkSender(store=store, clock=clock)
+        self.reminders = ReminderSender(store, self._active, clock, clock.problems, self.heartbeats)
 
     def _wire_intake(self) -> None:
         store, table, clock = self.store, self._active.table, self.clock
@@ -196,6 +191,7 @@ class App:
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
+        self.reminders.look(stopping)
         self.alerter(lambda: self._ignored).look()
         summary.ignored = self._ignored
         summary.unfinished = self.store.queries.unfinished()

@@ -30,6 +30,7 @@ from daemon.core.errors import (
 )
 from daemon.core.ports import Channel
 from daemon.delivery.pickup import PICKUPS
+from daemon.delivery.reminders import REMINDERS
 from daemon.delivery.worker.worker_client import LOST
 from daemon.intake.mailboxes import PolledMailbox, batches_of_parties
 from daemon.maintenance.housekeeping import HOUSEKEEPING
@@ -176,6 +177,7 @@ class Supervisor:
             self._thread(WAKE, self._wake.loop, self._stopping),
             self._thread(PICKUPS, self._pickups.loop, self._stopping),
             self._thread(ALERTS, self._alerter.loop, self._stopping),
+            self._thread(REMINDERS, self._app.reminders.loop, self._stopping),
             self._thread(HOUSEKEEPING, self._housekeeping_loop),
             self._thread(LOCK, self._lock_loop),
         ]

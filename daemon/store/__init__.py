@@ -14,6 +14,7 @@ from daemon.store.alerts import Alerts
 from daemon.store.approvals import Approvals
 from daemon.store.arrivals import Arrivals, ArrivalWindow
 from daemon.store.attachments import MissingAttachments
+from daemon.store.awaited import Awaited, DueMail, OpenLetter, ToldLetter
 from daemon.store.balance import Balance
 from daemon.store.bells import Bells
 from daemon.store.bookmarks import Bookmarks
@@ -66,6 +67,7 @@ __all__ = [
     "Approvals",
     "ArrivalWindow",
     "Arrivals",
+    "Awaited",
     "BusyWait",
     "Calendars",
     "Changed",
@@ -85,6 +87,7 @@ __all__ = [
     "Drafts",
     "DueLetter",
     "DueLetters",
+    "DueMail",
     "Events",
     "Intent",
     "LetterCopy",
@@ -98,6 +101,7 @@ __all__ = [
     "Moved",
     "Moves",
     "NewestDecision",
+    "OpenLetter",
     "Outbox",
     "Outline",
     "Publications",
@@ -111,6 +115,7 @@ __all__ = [
     "Stamps",
     "Store",
     "StoredLetter",
+    "ToldLetter",
     "Totals",
     "Users",
     "Waiting",
@@ -157,6 +162,7 @@ class Store:
         self.deadlines = Deadlines(self._database)
         self.due_letters = DueLetters(self._database)
         self.calendars = Calendars(self._database)
+        self.awaited = Awaited(self._database)
         self.events = Events(self._database)
         self.routing_changes = RoutingChanges(self._database)
         self.drafts = Drafts(self._database)

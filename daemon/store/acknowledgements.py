@@ -16,6 +16,7 @@ from daemon.core.accounts import Event
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
 from daemon.core.errors import OperatorError
 from daemon.core.model import Message
+from daemon.store import awaited
 from daemon.store.database import Database
 from daemon.store.events import append
 from daemon.store.names import only
@@ -23,6 +24,7 @@ from daemon.store.users import Actor
 
 LONGEST_NAME, LONGEST_NOTE = 100, 500
 """Of who acknowledges, and of a note or reason, in characters."""
+_ACKNOWLEDGED = AcknowledgementState.ACKNOWLEDGED
 EVENTS = {state: f"letter-{state.value}" for state in AcknowledgementState}
 """The kinds of the events."""
 
@@ -74,6 +76,8 @@ class Acknowledgements:
                 return last
             answer.number = last.number + 1 if last else 1
             session.add(answer)
+            follow = awaited.acknowledged if answer.state is _ACKNOWLEDGED else awaited.rejected
+            follow(session, answer.message_id, answer.at)
             append(session, _event(answer, actor))
         return answer
 

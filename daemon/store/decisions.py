@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, RowMapping, bin
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
+from daemon.core.awaited import AwaitedValues
 from daemon.core.errors import NotFound
 from daemon.core.model import (
     Attachment,
@@ -27,6 +28,7 @@ from daemon.core.model import (
 )
 from daemon.routing.decide import OPERATOR
 from daemon.routing.facts import Facts, is_guarded
+from daemon.store.awaited import begin
 from daemon.store.covers import WAITING, Changed, withdrawn
 from daemon.store.database import Database, table_of
 from daemon.store.pages import LETTERS, pieces, row_number
@@ -154,6 +156,7 @@ class Decisions:
         *,
         again: Collection[str],
         after: int | None = None,
+        awaited: AwaitedValues | None = None,
     ) -> Changed | None:
         """Store an operator's decision and carry it out.
 
@@ -161,6 +164,7 @@ class Decisions:
         None. Deliveries that wait, are held or dead are withdrawn if they are not `wanted`, or are
         for other recipients. A wanted destination that has the letter gets it again, as the next
         generation, only if it is in `again`, or for a recipient for whom it does not have it yet.
+        From then on the letter waits for a person as `awaited` says.
         """
         with self._database.write() as session:
             newest = _newest(session, decision.message_id)
@@ -178,6 +182,9 @@ class Decisions:
                 lambda earlier: _is_due(earlier, wanted, again),
                 new,
             )
+            if awaited:
+                awaited = awaited.model_copy(update={"decision": number})
+            begin(session, awaited, decision.message_id)
             release_marks(session, [decision.message_id], now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in gone))
 

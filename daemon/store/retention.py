@@ -19,6 +19,7 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from daemon.core.awaited import AwaitedLetter, Reminder
 from daemon.core.bookkeeping import (
     Acknowledgement,
     DeadlineAnswer,
@@ -316,6 +317,8 @@ def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[
         Acknowledgement,
         DeadlineAnswer,
         DeadlineWarning,
+        Reminder,
+        AwaitedLetter,
     ):
         counts[str(table.__tablename__)] = _remove(
             session, table, col(table.message_id) == message.id

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Table, and_, func, or_, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session
 
+from daemon.core.awaited import AwaitedLetter, Reminder
 from daemon.core.bookkeeping import Bookmark, RoutingVersion
 from daemon.core.model import Delivery, DeliveryState, Mark, MarkState, Message
 from daemon.store.database import Database, table_of
@@ -17,6 +18,7 @@ from daemon.store.database import Database, table_of
 _APART = timedelta(hours=1)
 _MESSAGES, _DELIVERIES = table_of(Message), table_of(Delivery)
 _MARKS, _BOOKMARKS, _VERSIONS = table_of(Mark), table_of(Bookmark), table_of(RoutingVersion)
+_AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
 _UNDONE = _DELIVERIES.c.state.in_(
     (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
 )
@@ -60,6 +62,11 @@ class Stamps:
                 (_DELIVERIES, "created_at", _UNDONE),
                 (_DELIVERIES, "due_at", _WAITING),
                 (_MARKS, "due_at", _NOT_DONE),
+                (_AWAITED, "begun_at", _AWAITED.c.look_at.is_not(None)),
+                (_AWAITED, "rejected_at", None),
+                (_AWAITED, "look_at", None),
+                (_REMINDERS, "planned_at", None),
+                (_REMINDERS, "try_at", None),
                 (_BOOKMARKS, "succeeded_at", None),
                 (_BOOKMARKS, "failed_at", None),
             ):
@@ -78,9 +85,14 @@ class Stamps:
         """
         changed = 0
         with self._database.write() as session:
-            for table, which in ((_DELIVERIES, _WAITING), (_MARKS, _NOT_DONE)):
+            for table, name, which in (
+                (_DELIVERIES, "due_at", _WAITING),
+                (_MARKS, "due_at", _NOT_DONE),
+                (_AWAITED, "look_at", None),  # which only looks again
+                (_REMINDERS, "try_at", None),
+            ):
                 done = session.execute(
-                    _dated(table, "due_at", table.c.due_at > now + longest, which, now)
+                    _dated(table, name, table.c[name] > now + longest, which, now)
                 )
                 changed += int(getattr(done, "rowcount", 0))
         return changed

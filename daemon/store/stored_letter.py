@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlmodel import Session, SQLModel
 
+from daemon.core.awaited import AwaitedLetter, AwaitedValues
 from daemon.core.model import (
     Attachment,
     AttachmentValues,
@@ -36,6 +37,8 @@ class StoredLetter:
     deliveries: Sequence[DeliveryValues]
     marks: Sequence[MarkValues]
     threads: Sequence[ThreadValues] = ()
+    awaited: AwaitedValues | None = None
+    """None if nobody has to acknowledge it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ def insert_letters(
         (Thread, [each for letter in letters for each in letter.threads]),
         (Delivery, [claimed.get(each.id, each) for one in letters for each in one.deliveries]),
         (Mark, [each for letter in letters for each in letter.marks]),
+        (AwaitedLetter, [letter.awaited for letter in letters if letter.awaited]),
     ):
         _insert_rows(session, kind, rows)
 

@@ -160,6 +160,22 @@ class Monitoring:
             _moments("mailbox", heard),
         )
         yield from self._not_here(totals)
+        yield from self._awaited(now)
+
+    def _awaited(self, now: datetime) -> Iterator[Number]:
+        counts = self.store.awaited.counts(now)
+        yield Number(
+            "letters_unacknowledged",
+            "gauge",
+            "Letters that wait for a person to acknowledge them.",
+            [({"recipient": name}, float(each)) for name, (each, _) in counts.items()],
+        )
+        yield Number(
+            "letters_overdue",
+            "gauge",
+            "Those of them that have waited longer than they may.",
+            [({"recipient": name}, float(each)) for name, (_, each) in counts.items()],
+        )
 
     def _attempts(self, configured: Sequence[str]) -> list[Sample]:
         counted = dict.fromkeys(((name, end) for name in configured for end in _ENDS), 0)

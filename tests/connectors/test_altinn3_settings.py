@@ -161,7 +161,11 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
     "no interval": ({"poll_every": "0s"}, ("poll_every",), "must be longer than zero"),
     "start": ({"start_from": "everything"}, ("start_from",), "is not a valid duration"),
     "start list": ({"start_from": ["all"]}, ("start_from",), "is not a valid duration"),
-    "policy": ({"mark_read": "always"}, ("mark_read",), "'never', 'stored' or 'delivered'"),
+    "policy": (
+        {"mark_read": "always"},
+        ("mark_read",),
+        "'never', 'stored', 'delivered' or 'acknowledged'",
+    ),
     "unknown key": ({"mark_red": "never"}, ("mark_red",), "Extra inputs"),
     "missing key file": ({"key_file": "nothing.pem"}, ("key_file",), "create the file"),
     "missing client": ({"client_id": ""}, ("client_id",), "copy it from the client"),

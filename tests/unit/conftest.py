@@ -209,9 +209,15 @@ def stored_letter(
 
 
 def _marks(message: UUID, policies: dict[MarkKind, Policy]) -> list[Mark]:
-    states = {Policy.STORED: MarkState.DUE, Policy.DELIVERED: MarkState.WAITING}
+    states = {Policy.STORED: MarkState.DUE}
     return [
-        Mark(message_id=message, kind=kind, policy=policy, state=states[policy], due_at=NOW)
+        Mark(
+            message_id=message,
+            kind=kind,
+            policy=policy,
+            state=states.get(policy, MarkState.WAITING),
+            due_at=NOW,
+        )
         for kind, policy in policies.items()
     ]
 

@@ -214,6 +214,8 @@ METRICS = {
     "letters_unfetched": "gauge",
     "marks_refused": "gauge",
     "letters_incomplete": "gauge",
+    "letters_unacknowledged": "gauge",
+    "letters_overdue": "gauge",
     "edit_faults": "gauge",
     "routing_in_force_timestamp_seconds": "gauge",
     "certificate_expiry_timestamp_seconds": "gauge",

@@ -85,8 +85,8 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "to": "The recipients of the letters; in a cover, who covers.",
         "copy_to": "Recipients of a copy.",
         "deliver_to": "Destinations from postmottak.toml.",
-        "mark_read": "When the sender sees Read: never, stored or delivered.",
-        "confirm": "When the sender sees Confirmed: never, stored or delivered.",
+        "mark_read": "When the sender sees Read: never, stored, delivered or acknowledged.",
+        "confirm": "When the sender sees Confirmed: never, stored, delivered or acknowledged.",
         "keep_body": "How long the letter's text is kept, such as 3650d or forever.",
         "keep_attachments": "How long the attachments are kept.",
         "keep_metadata": "How long sender, title and times are kept.",
@@ -127,8 +127,10 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "to": "De som skal ha brevene; i et fravær den som er stedfortreder.",
         "copy_to": "De som får en kopi.",
         "deliver_to": "Mål fra postmottak.toml.",
-        "mark_read": "Når avsenderen ser Lest: never (aldri), stored (lagret), delivered (levert).",
-        "confirm": "Når avsenderen ser Bekreftet: never, stored eller delivered, som over.",
+        "mark_read": "Når avsenderen ser Lest: never (aldri), stored (lagret), delivered "
+        "(levert) eller acknowledged (kvittert).",
+        "confirm": "Når avsenderen ser Bekreftet: never, stored, delivered eller acknowledged, som "
+        "over.",
         "keep_body": "Hvor lenge brevets tekst beholdes, f.eks. 3650d eller forever (alltid).",
         "keep_attachments": "Hvor lenge vedleggene beholdes.",
         "keep_metadata": "Hvor lenge avsender, tittel og tidspunkter beholdes.",

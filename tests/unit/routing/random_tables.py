@@ -125,7 +125,7 @@ delegation_rows = st.fixed_dictionaries(
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
     """A table without a fault: rows that cannot stand together are left out."""
-    recipient_rows = [
+    recipient_rows: list[dict[str, Any]] = [
         {
             "name": name,
             "deliver_to": draw(some(st.sampled_from(DESTINATIONS))),

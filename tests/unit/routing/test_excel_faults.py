@@ -199,7 +199,7 @@ def test_a_dead_sender_in_routing_toml() -> None:
             "aldri",
             (
                 "Routes!Q2 (Mark read): 'aldri' is not a valid value here. Use one of: 'never', "
-                "'stored' or 'delivered'"
+                "'stored', 'delivered' or 'acknowledged'"
             ),
         ),
         (

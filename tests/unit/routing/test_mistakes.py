@@ -134,7 +134,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
         table(route('services = ["4255/8"]\nmark_read = "always"')),
         (
             "routing.toml:10: route[1].mark_read: 'always' is not a valid value here. Use one of: "
-            "'never', 'stored' or 'delivered'"
+            "'never', 'stored', 'delivered' or 'acknowledged'"
         ),
     ),
     "a recipient that does not exist": (

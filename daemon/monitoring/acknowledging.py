@@ -1,0 +1,38 @@
+"""What is wrong between letters and people: nobody has acknowledged them, or can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from daemon.core.causes import cause_of
+from daemon.monitoring.problem import Problem, moment
+from daemon.monitoring.sending import NOTIFY_AFTER
+from daemon.store import Store
+
+
+def of_people(store: Store, now: datetime) -> Iterator[Problem]:
+    """Yield what is wrong, by recipient. Raises StoreError."""
+    for recipient, (_, overdue) in store.awaited.counts(now).items():
+        if overdue:
+            text = f"{recipient}: not acknowledged in time: {overdue}"
+            yield Problem(
+                kind="overdue",
+                about=recipient,
+                count=overdue,
+                text=f"{text}; see `postmottak messages list`",
+                critical=False,
+            )
+    count, since, reason = store.awaited.failing()
+    if count and since:
+        lasts = now - since >= NOTIFY_AFTER
+        yield Problem(
+            kind="unreminded",
+            about="",
+            count=count,
+            since=since,
+            text=f"People cannot be told of letters since {moment(since)}: {cause_of(reason)}",
+            critical=lasts,
+            passing=not lasts,
+            notify=lasts,
+        )

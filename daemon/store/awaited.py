@@ -1,0 +1,352 @@
+"""Letters that wait for a person, and who is told of them.
+
+A step of the ladder is stored before anything of it is sent, so that a restart neither skips nor
+repeats it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, update
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, col, select
+
+from daemon.core.accounts import StoredGrant, User
+from daemon.core.awaited import (
+    AwaitedLetter,
+    AwaitedValues,
+    LadderStep,
+    Reminder,
+    reminder_id,
+)
+from daemon.core.model import Mark, MarkState, Message, MessageKind, Policy
+from daemon.core.working_days import term
+from daemon.routing.ladder import Directory, DueStep, Plan, Taken, WaitingLetter
+from daemon.store.database import Database, table_of
+
+_AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
+_PAUSE = timedelta(seconds=10)
+_MANY = 500  # letters that are planned in one transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenLetter:
+    """A letter that waits, and the steps that were taken for it."""
+
+    message_id: UUID
+    decision: int
+    waiting: WaitingLetter
+    taken: Mapping[LadderStep, Taken]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldLetter:
+    """What a mail says of one letter."""
+
+    reminder: UUID
+    message_id: UUID
+    step: LadderStep
+    sender: str
+    title: str
+    received_at: datetime
+    due_at: datetime | None
+    """When it must be acted on, as the sender says."""
+    confidential: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueMail:
+    """One mail for one person."""
+
+    id: UUID
+    person: str
+    address: str
+    planned_at: datetime
+    attempts: int
+    letters: tuple[ToldLetter, ...]
+
+
+class Awaited:
+    """Letters that wait for a person."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def is_any(self) -> bool:
+        """Whether a letter waits, or somebody is still to be told of one."""
+        with self._database.read() as session:
+            waits = select(AwaitedLetter.message_id).where(col(AwaitedLetter.look_at).is_not(None))
+            untold = select(Reminder.id).where(col(Reminder.try_at).is_not(None))
+            return bool(
+                session.exec(waits.limit(1)).first() or session.exec(untold.limit(1)).first()
+            )
+
+    def to_look_at(self, now: datetime) -> list[OpenLetter]:
+        """Return letters of which something may be due now, the longest waiting first."""
+        wanted = (
+            select(AwaitedLetter, Message.service, Message.confidential)
+            .join(Message, col(Message.id) == AwaitedLetter.message_id)
+            .where(col(AwaitedLetter.look_at) <= now)
+            .order_by(col(AwaitedLetter.look_at), col(AwaitedLetter.message_id))
+            .limit(_MANY)
+        )
+        with self._database.read() as session:
+            rows = session.exec(wanted).all()
+            taken = _taken(session, [row.message_id for row, _, _ in rows])
+        return [
+            OpenLetter(
+                message_id=row.message_id,
+                decision=row.decision,
+                waiting=_waiting(row, service, confidential=confidential),
+                taken=taken.get((row.message_id, row.decision), {}),
+            )
+            for row, service, confidential in rows
+        ]
+
+    def keep(self, plans: Sequence[tuple[OpenLetter, Plan]], now: datetime, again: datetime) -> int:
+        """Store what is due, and when to look next, `again` at the latest; return how many.
+
+        A letter that was answered or moved meanwhile is left out. A person who is told of several
+        letters gets one mail.
+        """
+        mails: dict[str, UUID] = {}
+        count = 0
+        with self._database.write() as session:
+            for letter, made in plans:
+                done = session.execute(
+                    update(AwaitedLetter)
+                    .where(
+                        col(AwaitedLetter.message_id) == letter.message_id,
+                        col(AwaitedLetter.decision) == letter.decision,
+                        col(AwaitedLetter.look_at).is_not(None),
+                    )
+                    .values(look_at=_bounded(made.look_at, now, again))
+                )
+                if getattr(done, "rowcount", 0):
+                    for due in made.due:
+                        count += _add(session, letter, due, mails, now)
+        return count
+
+    def due_mails(self, now: datetime) -> list[DueMail]:
+        """Return the mails that may be sent now; letters that were answered are left out.
+
+        A mail of which no letter is left is dropped.
+        """
+        with self._database.read() as session:
+            ids = session.exec(
+                select(Reminder.mail).where(col(Reminder.try_at) <= now).distinct().limit(_MANY)
+            ).all()
+            rows = session.exec(
+                select(Reminder, Message, AwaitedLetter)
+                .join(Message, col(Message.id) == Reminder.message_id)
+                .join(AwaitedLetter, col(AwaitedLetter.message_id) == Reminder.message_id)
+                .where(col(Reminder.mail).in_(ids), col(Reminder.try_at).is_not(None))
+                .order_by(col(Message.fetched_at), col(Message.id))
+            ).all()
+        open_ones: defaultdict[UUID, list[tuple[Reminder, Message]]] = defaultdict(list)
+        for reminder, message, awaited in rows:
+            if awaited.look_at and awaited.decision == reminder.decision:
+                open_ones[reminder.mail].append((reminder, message))
+        for gone in {each for each in ids if each not in open_ones}:
+            self._end(gone, None)
+        return [_mail(each, some) for each, some in open_ones.items()]
+
+    def told(self, mail: UUID, now: datetime) -> None:
+        """Record that a mail was accepted."""
+        self._end(mail, now)
+
+    def _end(self, mail: UUID, told_at: datetime | None) -> None:
+        with self._database.write() as session:
+            session.execute(
+                update(Reminder)
+                .where(col(Reminder.mail) == mail, col(Reminder.try_at).is_not(None))
+                .values(told_at=told_at, try_at=None, last_error=None)
+            )
+
+    def put_off(self, mail: UUID, try_at: datetime, reason: str) -> None:
+        """Record that a mail could not be sent, and when it is tried again."""
+        with self._database.write() as session:
+            session.execute(
+                update(Reminder)
+                .where(col(Reminder.mail) == mail, col(Reminder.try_at).is_not(None))
+                .values(try_at=try_at, attempts=col(Reminder.attempts) + 1, last_error=reason)
+            )
+
+    def failing(self) -> tuple[int, datetime | None, str]:
+        """Return how many mails cannot be sent, since when, and the reason of one of them."""
+        wanted = sql_select(
+            func.count(func.distinct(_REMINDERS.c.mail)),
+            func.min(_REMINDERS.c.planned_at),
+            func.max(_REMINDERS.c.last_error),
+        ).where(_REMINDERS.c.try_at.is_not(None), _REMINDERS.c.last_error.is_not(None))
+        with self._database.read_one() as connection:
+            count, since, reason = connection.execute(wanted).one()
+        return count, since, reason or ""
+
+    def reminders(self, message_id: UUID) -> Sequence[Reminder]:
+        """Return who was or will be told of a letter, in order."""
+        return self._database.rows(
+            select(Reminder)
+            .where(Reminder.message_id == message_id)
+            .order_by(col(Reminder.planned_at), col(Reminder.step), col(Reminder.address))
+        )
+
+    def of(self, message_id: UUID) -> AwaitedLetter | None:
+        """Return since when a letter waits or waited; None if nobody has to acknowledge it."""
+        return self._database.find(AwaitedLetter, message_id)
+
+    def counts(self, now: datetime) -> dict[str, tuple[int, int]]:
+        """Return how many letters wait for each recipient, and how many of them are overdue."""
+        wanted = sql_select(_AWAITED.c.within, _AWAITED.c.begun_at, _AWAITED.c.recipients)
+        with self._database.read_one() as connection:
+            rows = connection.execute(wanted.where(_AWAITED.c.look_at.is_not(None))).all()
+        waiting, overdue = Counter[str](), Counter[str]()
+        for within, begun_at, recipients in rows:
+            late = term(within).after(begun_at) <= now
+            for name in recipients:
+                waiting[name] += 1
+                overdue[name] += late
+        return {name: (count, overdue[name]) for name, count in waiting.items()}
+
+    def directory(self) -> Directory:
+        """Return who can be told by mail."""
+        users = self._database.rows(select(User))
+        grants = self._database.rows(select(StoredGrant).where(StoredGrant.role == "router"))
+        here = {each.name for each in users if not each.disabled_at}
+        return Directory(
+            addresses={name: name for name in here if "@" in name},
+            left=frozenset(each.name for each in users if each.disabled_at),
+            keepers=tuple(sorted({each.user for each in grants} & here)),
+        )
+
+
+def begin(session: Session, values: AwaitedValues | None, message_id: UUID) -> None:
+    """Let a letter wait from a new decision on, or no more if it needs no acknowledgement."""
+    row = session.get(AwaitedLetter, message_id)
+    if values:
+        session.merge(AwaitedLetter(**values.model_dump()))
+    elif row:
+        row.look_at = None
+        session.add(row)
+
+
+def acknowledged(session: Session, message_id: UUID, now: datetime) -> None:
+    """End a letter's wait, and let the sender know where that is wanted."""
+    this = col(AwaitedLetter.message_id) == message_id
+    session.execute(update(AwaitedLetter).where(this).values(look_at=None, rejected_at=None))
+    session.execute(
+        update(Mark)
+        .where(
+            col(Mark.message_id) == message_id,
+            col(Mark.policy) == Policy.ACKNOWLEDGED,
+            col(Mark.state) == MarkState.WAITING,
+        )
+        .values(state=MarkState.DUE, due_at=now)
+    )
+
+
+def rejected(session: Session, message_id: UUID, now: datetime) -> None:
+    """Let those be told who can move the letter."""
+    this = (
+        col(AwaitedLetter.message_id) == message_id,
+        col(AwaitedLetter.look_at).is_not(None),
+    )
+    session.execute(update(AwaitedLetter).where(*this).values(look_at=now, rejected_at=now))
+
+
+def _taken(
+    session: Session, messages: Sequence[UUID]
+) -> dict[tuple[UUID, int], dict[LadderStep, Taken]]:
+    if not messages:
+        return {}
+    rows = session.execute(
+        sql_select(
+            _REMINDERS.c.message_id,
+            _REMINDERS.c.decision,
+            _REMINDERS.c.step,
+            func.min(_REMINDERS.c.planned_at),
+            func.max(_REMINDERS.c.planned_at),
+            func.max(_REMINDERS.c.round),
+        )
+        .where(_REMINDERS.c.message_id.in_(messages))
+        .group_by(_REMINDERS.c.message_id, _REMINDERS.c.decision, _REMINDERS.c.step)
+    )
+    found: defaultdict[tuple[UUID, int], dict[LadderStep, Taken]] = defaultdict(dict)
+    for message, decision, step, begun, again, turns in rows:
+        found[message, decision][step] = Taken(first_at=begun, last_at=again, rounds=turns + 1)
+    return found
+
+
+def _waiting(row: AwaitedLetter, service: str, *, confidential: bool) -> WaitingLetter:
+    return WaitingLetter(
+        begun_at=row.begun_at,
+        within=term(row.within),
+        recipients=tuple(row.recipients),
+        service=service,
+        confidential=confidential,
+        rejected_at=row.rejected_at,
+    )
+
+
+def _bounded(look_at: datetime | None, now: datetime, latest: datetime) -> datetime:
+    """Return when to look next: in the future, so that a look ends, and not too far."""
+    return max(now + _PAUSE, min(look_at or latest, latest))
+
+
+def _add(
+    session: Session, letter: OpenLetter, due: DueStep, mails: dict[str, UUID], now: datetime
+) -> int:
+    """Add the reminders of a step that are not there yet; return how many."""
+    count = 0
+    for person, address in due.people.items():
+        key = reminder_id(letter.message_id, letter.decision, due.step, due.round, address)
+        if session.get(Reminder, key):
+            continue
+        session.add(
+            Reminder(
+                id=key,
+                message_id=letter.message_id,
+                decision=letter.decision,
+                step=due.step,
+                round=due.round,
+                person=person,
+                address=address,
+                mail=mails.setdefault(address.lower(), key),
+                planned_at=now,
+                try_at=now,
+            )
+        )
+        count += 1
+    return count
+
+
+def _mail(key: UUID, some: Iterable[tuple[Reminder, Message]]) -> DueMail:
+    rows = list(some)
+    first = rows[0][0]
+    return DueMail(
+        id=key,
+        person=first.person,
+        address=first.address,
+        planned_at=first.planned_at,
+        attempts=first.attempts,
+        letters=tuple(_letter(reminder, message) for reminder, message in rows),
+    )
+
+
+def _letter(reminder: Reminder, message: Message) -> ToldLetter:
+    hidden = message.confidential or message.kind is MessageKind.NOTICE
+    return ToldLetter(
+        reminder=reminder.id,
+        message_id=message.id,
+        step=reminder.step,
+        sender="" if hidden else message.sender_name,
+        title="" if hidden else message.title,
+        received_at=message.fetched_at,
+        due_at=message.due_at,
+        confidential=hidden,
+    )
