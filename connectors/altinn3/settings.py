@@ -3,64 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
-from types import MappingProxyType
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from connectors.altinn3.channels import WantedChannels, channels_through
 from connectors.altinn3.company_register import register_address
-from connectors.altinn3.maskinporten import KeyFile
-from connectors.net.settings import HttpMailboxSettings, all_or_duration, is_safe, without_repeats
-from connectors.net.tls import CaFile, none_if_empty
+from connectors.altinn3.system_user_settings import ADDRESSES, SystemUserSettings
+from connectors.net.settings import all_or_duration, without_repeats
 from daemon.core.dpv import CONFIDENTIAL_POST, DPV_SERVICES, Service, known_service
 from daemon.core.model import Policy
 from daemon.core.ports import Channel
 from daemon.core.settings import (
-    Day,
     Duration,
-    OrganisationNumber,
     PositiveDuration,
 )
 
-ADDRESSES = MappingProxyType(
-    {
-        "prod": {
-            "maskinporten_url": "https://maskinporten.no/",
-            "platform_url": "https://platform.altinn.no",
-        },
-        "tt02": {
-            "maskinporten_url": "https://test.maskinporten.no/",
-            "platform_url": "https://platform.tt02.altinn.no",
-        },
-    }
-)
-"""The addresses of Maskinporten and of Altinn's platform, by environment."""
-
-
-def _some_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("is empty; copy it from the client in Samarbeidsportalen")
-    return text
-
-
-def _none_if_all(value: object) -> object:
-    if isinstance(value, str) and value != "all":
-        raise ValueError(f'{value!r} is not valid; write a list of organisation numbers, or "all"')
-    return None if value == "all" else value
-
-
-def _some_parties(parties: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    return None if parties is None else without_repeats(parties)
+__all__ = ["ADDRESSES", "Settings", "channels_of", "services_of"]
 
 
 def _listed_service(name: str) -> str:
@@ -90,27 +55,9 @@ def _none_if_auto(value: object) -> object:
     return None if value in ("auto", {}) else value
 
 
-class Settings(HttpMailboxSettings):
+class Settings(SystemUserSettings):
     """`[mailbox.NAME]` with `type = "altinn3"`."""
 
-    environment: Literal["prod", "tt02"] | None = None
-    maskinporten_url: str = Field(default="", validate_default=True)
-    platform_url: str = Field(default="", validate_default=True)
-    client_id: Annotated[str, AfterValidator(_some_text)]
-    key_file: KeyFile
-    key_id: Annotated[str, AfterValidator(_some_text)]
-    key_expires: Annotated[Day | None, BeforeValidator(none_if_empty)] = None
-    """The key's last day at Maskinporten, where it lasts a year; the key itself does not say."""
-    parties: Annotated[
-        tuple[OrganisationNumber, ...] | None,
-        BeforeValidator(_none_if_all),
-        AfterValidator(_some_parties),
-    ]
-    """None (all) for those that the system user may act for."""
-    system_user: Annotated[OrganisationNumber | None, BeforeValidator(none_if_empty)] = None
-    """Whose system user acts for all parties; None where each has its own."""
-    include: tuple[OrganisationNumber, ...] = ()
-    exclude: tuple[OrganisationNumber, ...] = ()
     services: Annotated[
         tuple[Annotated[str, AfterValidator(_listed_service)], ...], AfterValidator(without_repeats)
     ] = tuple(each.code for each in DPV_SERVICES)
@@ -126,37 +73,16 @@ class Settings(HttpMailboxSettings):
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Policy = Policy.NEVER
-    subscription_key: SecretStr = SecretStr("")
-    external_ref: str = ""
     company_register: Annotated[str, AfterValidator(register_address)] = ""
-    ca_file: CaFile = None
 
     @model_validator(mode="after")
-    def _all_can_be_found(self) -> Self:
-        """Require what `parties = "all"` needs, and nothing that only it uses without it."""
-        if self.finds_parties and self.system_user is None:
-            raise ValueError(
-                'has parties = "all" without system_user; write the number of the organisation '
-                "whose system user acts for all of them"
-            )
+    def _all_need_the_bell(self) -> Self:
         if self.finds_parties and self.bell == "off":
             raise ValueError(
                 'has parties = "all" with bell = "off"; Dialogporten says which organisations '
                 'there are, so write bell = "auto", or list the parties'
             )
-        if not self.finds_parties and (self.include or self.exclude):
-            raise ValueError('has include or exclude without parties = "all"; change `parties`')
         return self
-
-    @property
-    def finds_parties(self) -> bool:
-        """Whether the organisations are found, and not listed."""
-        return self.parties is None
-
-    @property
-    def listed_parties(self) -> tuple[str, ...]:
-        """The organisations that the configuration names."""
-        return self.include if self.parties is None else self.parties
 
     @property
     def rings_every(self) -> timedelta | None:
@@ -167,31 +93,6 @@ class Settings(HttpMailboxSettings):
             or (self.bell == "auto" and self.bell_every < self.poll_every)
         )
         return self.bell_every if is_wanted else None
-
-    @property
-    def key_ends(self) -> date | None:
-        """The last day of the key."""
-        return self.key_expires
-
-    @field_validator("maskinporten_url", "platform_url")
-    @classmethod
-    def _address(cls, url: str, info: ValidationInfo) -> str:
-        """Return the configured address, or the environment's.
-
-        Maskinporten's has a trailing slash, the platform's has none.
-        """
-        if "environment" not in info.data:
-            return url  # the environment is not valid, which is reported already
-        usual = ADDRESSES.get(info.data["environment"], {})
-        url = url or usual.get(str(info.field_name), "")
-        if not url:
-            raise ValueError('is required; set environment = "prod" or "tt02", or both addresses')
-        if not is_safe(url):
-            raise ValueError(
-                "is not an https address; tokens would be sent unencrypted, so write one that "
-                "begins with https:// and the host"
-            )
-        return url.rstrip("/") + ("/" if info.field_name == "maskinporten_url" else "")
 
     @field_validator("resources")
     @classmethod

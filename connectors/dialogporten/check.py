@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from connectors.dialogporten.client import DialogClient
+from connectors.dialogporten.owners import OwnerRule
 from daemon.core.errors import AccessRefused, MailboxError
 from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Finding
@@ -68,3 +69,20 @@ def first_parties(channels: Sequence[Channel], system_user: str | None) -> Seque
         return channels
     first = list(dict.fromkeys(each.party for each in channels))[:_CHECKED]
     return [each for each in channels if each.party in first]
+
+
+def check_owners(owners: Mapping[str, OwnerRule]) -> Iterator[Finding]:
+    """Say for each configured owner what its rule allows; a mark cannot be taken back."""
+    for code, rule in owners.items():
+        subject = f"owner {code}"
+        if rule.seen == "allowed":
+            text = (
+                "its dialogs are opened: the agency and every colleague see that the system user "
+                "has seen them, and that cannot be taken back"
+            )
+            yield Finding(subject=subject, ok=True, warning=True, text=text)
+        elif not rule.hosts:
+            yield Finding(subject=subject, ok=True, text="no files: `hosts` is empty")
+        else:
+            text = f"files are fetched from {', '.join(rule.hosts)} only"
+            yield Finding(subject=subject, ok=True, text=text)

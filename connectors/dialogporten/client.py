@@ -1,4 +1,4 @@
-"""The calls to Dialogporten that leave no trace there; GET of a dialog is not among them.
+"""The calls to Dialogporten. Only `open_dialog` leaves a trace there.
 
 Source: Altinn/dialogporten, WebApi/Endpoints/V1/EndUser.
 """
@@ -11,6 +11,8 @@ from datetime import datetime
 from urllib.parse import quote, urlencode
 
 from connectors.altinn3.platform import DIALOGPORTEN, Platform
+from connectors.altinn3.system_user_settings import SystemUserSettings
+from connectors.dialogporten.files import DialogFile, Transmission, files_in, transmissions_in
 from connectors.dialogporten.wire import (
     Dialog,
     DialogPage,
@@ -21,8 +23,9 @@ from connectors.dialogporten.wire import (
     parties_in,
     party_urn,
 )
-from connectors.net.http_response import HttpResponse, Parser
+from connectors.net.http_response import HttpResponse, Parser, json_object
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
+from daemon.core.parties import NamedParty
 
 BASE = "/dialogporten/api/v1"
 USUAL_LIMIT = 100
@@ -109,6 +112,38 @@ class DialogClient:
             raise refusal(answer, f"the dialog {dialog_id}")
         return str(answer.value)
 
+    def exists(self, as_: str, dialog_id: str) -> bool:
+        """Return whether the dialog is still there, readable or not.
+
+        Only Dialogporten's own word counts: a gateway also answers 404.
+        """
+        query = urlencode({"instanceRef": f"urn:altinn:dialog-id:{dialog_id}"})
+        answer = self._get(as_, f"/enduser/dialoglookup?{query}", letter_in)
+        return answer.status not in {_NOT_FOUND, _GONE} or not _is_own(answer)
+
+    def transmissions(self, as_: str, dialog_id: str) -> tuple[Transmission, ...]:
+        """Return the dialog's transmissions.
+
+        Leaves no trace, and says nothing of those that are withheld.
+        """
+        answer = self._get(as_, f"{dialog_path(dialog_id)}/transmissions", transmissions_in)
+        if answer.status != _OK:
+            raise refusal(answer, f"the letters of dialog {dialog_id}")
+        return tuple(answer.value)
+
+    def open_dialog(self, as_: str, dialog_id: str) -> tuple[DialogFile, ...]:
+        """Return the dialog's own attachments; none if it is not there any more.
+
+        **It leaves a mark that cannot be taken back**: the agency and every colleague see that the
+        system user has seen the dialog. Only for owners whose rule allows it.
+        """
+        answer = self._get(as_, dialog_path(dialog_id), files_in)
+        if answer.status in {_NOT_FOUND, _GONE}:
+            return ()
+        if answer.status != _OK:
+            raise refusal(answer, f"the dialog {dialog_id}")
+        return tuple(answer.value)
+
     def parties(self, as_: str) -> tuple[FoundParty, ...]:
         """Return the organisations that the system user may act for; one call, without pages."""
         answer = self._get(as_, "/enduser/parties", parties_in)
@@ -126,6 +161,25 @@ class DialogClient:
 
     def _get(self, as_: str, path: str, parse: Parser) -> HttpResponse:
         return self._platform.get(as_, BASE + path, parse, DIALOGPORTEN)
+
+    def wanted_parties(self, settings: SystemUserSettings) -> tuple[NamedParty, ...]:
+        """Return the organisations to read for `parties = "all"`, corrected by the operator."""
+        assert settings.system_user
+        found = {
+            each.number: NamedParty(each.number, each.name)
+            for each in self.parties(settings.system_user)
+            if not each.is_deleted
+        }
+        missing = [each for each in settings.include if each not in found]
+        kept = [each for key, each in found.items() if key not in settings.exclude]
+        return (*kept, *(NamedParty(each, "") for each in missing))
+
+
+def _is_own(answer: HttpResponse) -> bool:
+    try:
+        return "errors" in json_object(answer.body)
+    except ValueError:
+        return False
 
 
 def dialog_path(dialog_id: str) -> str:

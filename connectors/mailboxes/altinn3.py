@@ -24,10 +24,11 @@ from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.envelope import letter_from, odd_flags
 from connectors.altinn3.letter_batch import AltinnBatch
 from connectors.altinn3.listing import Window, find_all
-from connectors.altinn3.maskinporten import Identity, Tokens, load_key
+from connectors.altinn3.maskinporten import Tokens
 from connectors.altinn3.platform import Platform
 from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
+from connectors.altinn3.system_user_settings import identity_of
 from connectors.altinn3.token_life import READ
 from connectors.dialogporten.bell import DialogBell
 from connectors.dialogporten.check import check_bell, check_found_parties, first_parties
@@ -90,7 +91,7 @@ class Altinn3:
         self._clock = clock
         self._channels = channels_of(settings)
         self._codes = [each.code for each in services_of(settings)]
-        self._identity = _identity(settings)
+        self._identity = identity_of(settings)
         refusal_lasts = min(_REFUSAL_LASTS, settings.poll_every / 2)
         self._tokens = Tokens(http, self._identity, refusal_lasts=refusal_lasts.total_seconds())
         platform = Platform(http, self._tokens, settings.platform_url, self._identity.headers)
@@ -141,15 +142,7 @@ class Altinn3:
 
         Raises MailboxUnavailable or AccessRefused.
         """
-        assert self._settings.system_user
-        found = {
-            each.number: NamedParty(each.number, each.name)
-            for each in self._dialogs.parties(self._settings.system_user)
-            if not each.is_deleted
-        }
-        missing = [each for each in self._settings.include if each not in found]
-        kept = [each for key, each in found.items() if key not in self._settings.exclude]
-        return (*kept, *(NamedParty(each, "") for each in missing))
+        return self._dialogs.wanted_parties(self._settings)
 
     def use_parties(self, numbers: Sequence[str]) -> None:
         """Read these organisations from now on; `channels` returns them at once."""
@@ -349,17 +342,3 @@ class Altinn3:
         """Close the connections."""
         self._http.close()
         self._register.close()
-
-
-def _identity(settings: Settings) -> Identity:
-    key = settings.subscription_key.get_secret_value()
-    return Identity(
-        issuer=settings.maskinporten_url,
-        exchange_url=f"{settings.platform_url}/authentication/api/v1/exchange/maskinporten",
-        client_id=settings.client_id,
-        key_id=settings.key_id,
-        key=load_key(settings.key_file.value),
-        external_ref=settings.external_ref or None,
-        system_user=settings.system_user,
-        headers={"Ocp-Apim-Subscription-Key": key} if key else {},
-    )

@@ -25,6 +25,8 @@ class Ring:
     party: str
     resource: str
     changed_at: datetime
+    alone: bool = True
+    """Whether `letter_of` can say which letter it is; otherwise its channel is listed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -149,7 +149,9 @@ class BellRounds:
             if channel is None:
                 for each in rings:
                     self._pending.settle(each)
-            elif len(rings) > FEW or channel.list_only:
+            elif (
+                len(rings) > FEW or channel.list_only or not all(each.ring.alone for each in rings)
+            ):
                 to_list[all(each.behind for each in rings)].append(channel)
                 listed += rings
             else:
@@ -161,7 +163,10 @@ class BellRounds:
             stored = self._poll(channels, summary, stopping, on_stored)
             self._count(stored, behind=behind)
         for each in listed:
-            self._tried(each)
+            if not each.ring.alone and self._standing.is_well(by_place[each.place]):
+                self._pending.settle(each)
+            else:
+                self._tried(each)
 
     def _fetch(
         self,
@@ -291,6 +296,11 @@ class BellRounds:
             self._noted_heard = now
         if record.asked_until:
             self._pending.forget(shifted(record.asked_until, -2 * OVERLAP))
+
+
+def is_for_a_list(channel: Channel, rings: Sequence[PendingRing]) -> bool:
+    """Return whether a list is cheaper than a lookup of each letter, or the only way."""
+    return len(rings) > FEW or channel.list_only or not all(each.ring.alone for each in rings)
 
 
 def _earliest(*times: datetime | None) -> datetime | None:

@@ -55,6 +55,11 @@ class StandingChannels:
         for channel, bookmark in zip(channels, found, strict=True):
             self._standing[_place(channel)] = _standing(bookmark)
 
+    def is_well(self, channel: Channel) -> bool:
+        """Return whether the channel's last listing was complete."""
+        standing = self._standing[_place(channel)]
+        return standing.begun and not (standing.refused or standing.failing)
+
     def compared(self, channel: Channel, now: datetime, *, whole: bool) -> None:
         """Note a comparison; one that was not `whole` has the channel listed soon."""
         standing = self._standing[_place(channel)]

@@ -1,0 +1,140 @@
+"""The settings that mailboxes share that are read as a system user: who, where and for whom."""
+
+from __future__ import annotations
+
+from datetime import date
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from connectors.altinn3.maskinporten import Identity, KeyFile, load_key
+from connectors.net.settings import HttpMailboxSettings, is_safe, without_repeats
+from connectors.net.tls import CaFile, none_if_empty
+from daemon.core.settings import Day, OrganisationNumber
+
+ADDRESSES = MappingProxyType(
+    {
+        "prod": {
+            "maskinporten_url": "https://maskinporten.no/",
+            "platform_url": "https://platform.altinn.no",
+        },
+        "tt02": {
+            "maskinporten_url": "https://test.maskinporten.no/",
+            "platform_url": "https://platform.tt02.altinn.no",
+        },
+    }
+)
+"""The addresses of Maskinporten and of Altinn's platform, by environment."""
+
+
+def _some_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; copy it from the client in Samarbeidsportalen")
+    return text
+
+
+def _none_if_all(value: object) -> object:
+    if isinstance(value, str) and value != "all":
+        raise ValueError(f'{value!r} is not valid; write a list of organisation numbers, or "all"')
+    return None if value == "all" else value
+
+
+def _some_parties(parties: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if parties is None else without_repeats(parties)
+
+
+class SystemUserSettings(HttpMailboxSettings):
+    """The options that such mailboxes share."""
+
+    environment: Literal["prod", "tt02"] | None = None
+    maskinporten_url: str = Field(default="", validate_default=True)
+    platform_url: str = Field(default="", validate_default=True)
+    client_id: Annotated[str, AfterValidator(_some_text)]
+    key_file: KeyFile
+    key_id: Annotated[str, AfterValidator(_some_text)]
+    key_expires: Annotated[Day | None, BeforeValidator(none_if_empty)] = None
+    """The key's last day at Maskinporten, where it lasts a year; the key itself does not say."""
+    parties: Annotated[
+        tuple[OrganisationNumber, ...] | None,
+        BeforeValidator(_none_if_all),
+        AfterValidator(_some_parties),
+    ]
+    """None (all) for those that the system user may act for."""
+    system_user: Annotated[OrganisationNumber | None, BeforeValidator(none_if_empty)] = None
+    """Whose system user acts for all parties; None where each has its own."""
+    include: tuple[OrganisationNumber, ...] = ()
+    exclude: tuple[OrganisationNumber, ...] = ()
+    subscription_key: SecretStr = SecretStr("")
+    external_ref: str = ""
+    ca_file: CaFile = None
+
+    @property
+    def key_ends(self) -> date | None:
+        """The last day of the key."""
+        return self.key_expires
+
+    @property
+    def finds_parties(self) -> bool:
+        """Whether the organisations are found, and not listed."""
+        return self.parties is None
+
+    @property
+    def listed_parties(self) -> tuple[str, ...]:
+        """The organisations that the configuration names."""
+        return self.include if self.parties is None else self.parties
+
+    @field_validator("maskinporten_url", "platform_url")
+    @classmethod
+    def _address(cls, url: str, info: ValidationInfo) -> str:
+        """Return the configured address, or the environment's.
+
+        Maskinporten's has a trailing slash, the platform's has none.
+        """
+        if "environment" not in info.data:
+            return url  # the environment is not valid, which is reported already
+        usual = ADDRESSES.get(info.data["environment"], {})
+        url = url or usual.get(str(info.field_name), "")
+        if not url:
+            raise ValueError('is required; set environment = "prod" or "tt02", or both addresses')
+        if not is_safe(url):
+            raise ValueError(
+                "is not an https address; tokens would be sent unencrypted, so write one that "
+                "begins with https:// and the host"
+            )
+        return url.rstrip("/") + ("/" if info.field_name == "maskinporten_url" else "")
+
+    @model_validator(mode="after")
+    def _all_can_be_found(self) -> Self:
+        """Require what `parties = "all"` needs, and nothing that only it uses without it."""
+        if self.finds_parties and self.system_user is None:
+            raise ValueError(
+                'has parties = "all" without system_user; write the number of the organisation '
+                "whose system user acts for all of them"
+            )
+        if not self.finds_parties and (self.include or self.exclude):
+            raise ValueError('has include or exclude without parties = "all"; change `parties`')
+        return self
+
+
+def identity_of(settings: SystemUserSettings) -> Identity:
+    """Return who requests tokens, and where."""
+    key = settings.subscription_key.get_secret_value()
+    return Identity(
+        issuer=settings.maskinporten_url,
+        exchange_url=f"{settings.platform_url}/authentication/api/v1/exchange/maskinporten",
+        client_id=settings.client_id,
+        key_id=settings.key_id,
+        key=load_key(settings.key_file.value),
+        external_ref=settings.external_ref or None,
+        system_user=settings.system_user,
+        headers={"Ocp-Apim-Subscription-Key": key} if key else {},
+    )

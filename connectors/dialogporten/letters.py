@@ -1,0 +1,164 @@
+"""Letters that live in dialogs: the dialog itself, and each transmission that is not the party's.
+
+Pure. A letter's id is the dialog's, or the dialog's and the transmission's with a slash between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from connectors.dialogporten.files import DialogFile, Transmission
+from connectors.dialogporten.owners import OwnerRule
+from connectors.dialogporten.wire import Dialog
+from daemon.core.model import Envelope, Letter, LetterRef, Part, PartState
+from daemon.core.outside_values import storable
+
+CHANNEL = "dialogporten"
+"""The resource under which letters of dialogs are listed; each letter's service is its own."""
+SERVICE = "dialog"
+"""The service of a letter that is not fetched yet."""
+_NOT_OPENED = (
+    "only by opening the dialog, which leaves a mark that cannot be taken back: see `seen` of the "
+    "owner"
+)
+
+
+class DialogLetter(NamedTuple):
+    """A letter: a dialog, and the transmission if it is one."""
+
+    dialog: Dialog
+    transmission: Transmission | None
+
+    @property
+    def id(self) -> str:
+        """Return the letter's id in the mailbox."""
+        return letter_id(self.dialog.id, self.transmission.id if self.transmission else None)
+
+
+def letter_id(dialog_id: str, transmission_id: str | None) -> str:
+    """Return the id of a letter in the mailbox."""
+    return f"{dialog_id}/{transmission_id}" if transmission_id else dialog_id
+
+
+def split_id(external_id: str) -> tuple[str, str]:
+    """Return the ids of the dialog and of the transmission, which is empty without one."""
+    dialog_id, _, transmission_id = external_id.partition("/")
+    return dialog_id, transmission_id
+
+
+def letters_in(dialog: Dialog, transmissions: Sequence[Transmission]) -> list[DialogLetter]:
+    """Return the letters of a dialog.
+
+    What the party itself has sent is none, and a letter of Correspondence is read there.
+    """
+    sent = [each for each in transmissions if not (each.from_party or each.is_correspondence)]
+    return [DialogLetter(dialog, None), *(DialogLetter(dialog, each) for each in sent)]
+
+
+def letter_from(
+    letter: DialogLetter,
+    ref: LetterRef,
+    rule: OwnerRule,
+    files: Sequence[DialogFile],
+    reasons: Mapping[str, str],
+    withheld: int,
+) -> Letter:
+    """Return the letter as it is stored.
+
+    `files` are its attachments as far as they are known, and `reasons` say by id why one cannot be
+    had. `withheld` is how many transmissions of the dialog are kept from the system user.
+    """
+    dialog, transmission = letter
+    parts = tuple(_part(each, number, reasons) for number, each in enumerate(files, start=1))
+    hidden = 0 if transmission or files else dialog.gui_attachments
+    title = (transmission.title if transmission else "") or dialog.title
+    summary = transmission.summary if transmission else dialog.summary
+    at = transmission.created_at if transmission else dialog.created_at
+    shown = title or dialog.external_reference or dialog.resource
+    is_hidden = rule.title == "hide"
+    properties = _properties(letter, title if is_hidden else "")
+    missing = {
+        each.original_name: reasons[each.external_id]
+        for each in parts
+        if each.external_id in reasons
+    }
+    if hidden:
+        missing[f"{hidden} attachments"] = _NOT_OPENED
+    if withheld and not transmission:
+        missing[f"{withheld} letters of the dialog"] = "the owner withholds them"
+    if missing:
+        properties["notHad"] = missing
+    sender = dialog.sender_name or rule.name or dialog.org
+    fields: dict[str, Any] = {
+        "mailbox": ref.mailbox,
+        "external_id": ref.external_id,
+        "party": ref.party,
+        "service": dialog.resource or SERVICE,
+        "resource": CHANNEL,
+        "title": f"{sender}: {dialog.resource}" if is_hidden else shown,
+        "summary": "" if is_hidden else summary,
+        "body": "" if is_hidden else summary,
+        "sender_org": rule.organisation,
+        "sender_name": sender,
+        "sender_reference": dialog.external_reference,
+        "created_at": at,
+        "requested_at": at,
+        "published_at": at,
+        "due_at": dialog.due_at,
+        "properties": properties,
+        "references": [{"referenceType": "DialogportenDialogId", "referenceValue": dialog.id}],
+    }
+    return Letter(envelope=Envelope(**storable(fields)), parts=parts)
+
+
+def _missing(
+    parts: Sequence[Part], reasons: Mapping[str, str], hidden: int, withheld: int
+) -> dict[str, str]:
+    """Return what cannot be had of the letter, and why."""
+    missing = {
+        each.original_name: reasons[each.external_id]
+        for each in parts
+        if each.external_id in reasons
+    }
+    if hidden:
+        missing[f"{hidden} attachments"] = _NOT_OPENED
+    if withheld:
+        missing[f"{withheld} letters of the dialog"] = "the owner withholds them"
+    return missing
+
+
+def _properties(letter: DialogLetter, hidden_title: str) -> dict[str, Any]:
+    dialog, transmission = letter
+    found = {
+        "dialogId": dialog.id,
+        "dialogStatus": dialog.status,
+        "owner": dialog.org,
+        "serviceResource": dialog.resource,
+        "transmissionId": transmission.id if transmission else "",
+        "transmissionType": transmission.type if transmission else "",
+        "dialogTitle": hidden_title,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _part(file: DialogFile, number: int, reasons: Mapping[str, str]) -> Part:
+    return Part(
+        external_id=file.id,
+        original_name=file.name or f"vedlegg-{number}",
+        display_name=file.name,
+        media_type=_media_type(file),
+        state=_state(reasons.get(file.id, "")),
+        expires_at=file.expires_at,
+    )
+
+
+def _state(reason: str) -> PartState:
+    if not reason:
+        return PartState.PRESENT
+    return PartState.EXPIRED if "expired" in reason else PartState.UNAVAILABLE
+
+
+def _media_type(file: DialogFile) -> str:
+    told = (each.media_type for each in file.addresses if each.media_type)
+    return next(told, "application/octet-stream")

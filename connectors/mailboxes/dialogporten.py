@@ -1,0 +1,257 @@
+"""The mailbox of Dialogporten: letters that agencies keep themselves, read as a system user.
+
+Here are its settings and the wiring of connectors/dialogporten. Dialogs that mirror letters of
+Correspondence are left to the mailbox `altinn3`. Nothing is opened, and nobody is told that a
+letter was seen, unless the rule of its owner allows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import structlog
+from pydantic import BeforeValidator
+
+from connectors.altinn3 import access
+from connectors.altinn3.maskinporten import Tokens
+from connectors.altinn3.platform import DIALOGPORTEN, Platform
+from connectors.altinn3.system_user_settings import SystemUserSettings, identity_of
+from connectors.dialogporten.addresses import addresses_of
+from connectors.dialogporten.bell import DialogBell
+from connectors.dialogporten.check import check_bell, check_found_parties, check_owners
+from connectors.dialogporten.client import DialogClient
+from connectors.dialogporten.dialogs import Dialogs
+from connectors.dialogporten.downloads import Downloads
+from connectors.dialogporten.files import DialogFile
+from connectors.dialogporten.letters import CHANNEL, SERVICE, DialogLetter, letter_from, split_id
+from connectors.dialogporten.owners import OwnerRule, rule_of
+from connectors.dialogporten.wire import OWN_FORM, Dialog
+from connectors.net.http_client import HttpClient
+from connectors.net.settings import all_or_duration
+from daemon.core.bell import BellAnswer, Ring
+from daemon.core.elapsed import SourceTime
+from daemon.core.errors import PartUnavailable
+from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
+from daemon.core.parties import NamedParty
+from daemon.core.ports import Channel, Finding, Listing
+from daemon.core.settings import Duration, PositiveDuration
+from daemon.core.times import shifted
+
+__all__ = ["DialogMailbox", "Settings", "connect"]
+
+_log = structlog.get_logger(__name__)
+_LONGEST_PAUSE = timedelta(minutes=10)
+_REFUSAL_LASTS = timedelta(seconds=30)
+
+
+class Settings(SystemUserSettings):
+    """`[mailbox.NAME]` with `type = "dialogporten"`."""
+
+    owners: dict[str, OwnerRule] = {}  # noqa: RUF012  # pydantic copies it
+    """What may be done with the dialogs of an owner, by its code; see `owners.KNOWN_OWNERS`."""
+    own_forms: bool = False
+    """Whether the party's own forms count as letters."""
+    poll_every: PositiveDuration = timedelta(minutes=5)
+    bell: Literal["auto", "off"] = "auto"
+    bell_every: PositiveDuration = timedelta(seconds=75)
+    look_back: Duration = timedelta(days=7)
+    start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
+    mark_read: Literal[Policy.NEVER] = Policy.NEVER
+    confirm: Literal[Policy.NEVER] = Policy.NEVER
+
+
+def connect(name: str, settings: Settings) -> DialogMailbox:
+    """Make the mailbox; no connection is opened yet."""
+    pause = min(_LONGEST_PAUSE, settings.poll_every).total_seconds()
+    http = HttpClient(longest_pause=pause, ca_file=settings.ca_file, proxies=settings.proxies)
+    return DialogMailbox(name, settings, http)
+
+
+class DialogMailbox:
+    """The mailbox, over `http`; `clock` gives the time of day."""
+
+    needs_bell = False
+    """It has no other way to find letters, so that its polls say what is wrong."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        http: HttpClient,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name, self._settings, self._http, self._clock = name, settings, http, clock
+        self._identity = identity_of(settings)
+        lasts = min(_REFUSAL_LASTS, settings.poll_every / 2).total_seconds()
+        self._tokens = Tokens(http, self._identity, refusal_lasts=lasts)
+        headers = self._identity.headers
+        self._client = DialogClient(
+            Platform(http, self._tokens, settings.platform_url, headers), clock
+        )
+        self._dialogs = Dialogs(self._client, self._tokens.holder_of, self._is_wanted)
+        is_direct = not settings.proxies.through(settings.platform_url)
+        self._downloads = Downloads(http.apart(), self._tokens, addresses_of if is_direct else None)
+        self._bell = DialogBell(self._client, self._tokens.holder_of, self._is_wanted, clock)
+        self._channels = _channels(settings.listed_parties)
+        self.finds_parties = settings.finds_parties
+
+    def channels(self) -> Sequence[Channel]:
+        """Return one channel for each party."""
+        return self._channels
+
+    def find_parties(self) -> Sequence[NamedParty]:
+        """Ask for whom the system user may act. Raises MailboxUnavailable or AccessRefused."""
+        return self._client.wanted_parties(self._settings)
+
+    def use_parties(self, numbers: Sequence[str]) -> None:
+        """Read these organisations from now on; `channels` returns them at once."""
+        self._channels = _channels([each for each in numbers if each not in self._settings.exclude])
+
+    @property
+    def rings_every(self) -> timedelta | None:
+        """How often Dialogporten is asked who has something new; None if it is not."""
+        settings = self._settings
+        is_wanted = settings.bell == "auto" and settings.bell_every < settings.poll_every
+        return settings.bell_every if is_wanted or settings.finds_parties else None
+
+    def ring(self, since: Mapping[str, datetime]) -> Iterator[BellAnswer]:
+        """Ask which dialogs have changed; leaves no trace."""
+        for answer in self._bell.ring(since):
+            yield in_channel(answer)
+
+    def letter_of(self, ring: Ring) -> LetterRef | None:  # noqa: ARG002  # the port has it
+        """Return None: a dialog can be many letters, so that its channel is listed."""
+        return None
+
+    def earliest(
+        self,
+        channel: Channel,  # noqa: ARG002  # the port has it
+        position: datetime | None,
+        now: datetime,
+    ) -> datetime | None:
+        """Return the position less `look_back`; without one, now less `start_from`, or None."""
+        if position is not None:
+            return shifted(position, -self._settings.look_back)
+        begins = self._settings.start_from
+        return None if begins is None else shifted(now, -begins)
+
+    def list(self, channel: Channel, since: datetime | None) -> Listing:
+        """List the letters of dialogs whose content has changed after `since`; leaves no trace."""
+        letters, shortfall = self._dialogs.letters(channel.party, since)
+        refs = tuple(self._ref(channel.party, each.id) for each in letters)
+        return Listing(refs=refs, shortfall=shortfall)
+
+    def fetch(self, ref: LetterRef) -> Letter:
+        """Return the letter with what is known of its files; its owner is told nothing.
+
+        The exception is an owner whose rule allows that its dialogs are opened.
+        """
+        letter = self._dialogs.letter(ref)
+        rule = self._rule(letter.dialog)
+        files = (
+            letter.transmission.files if letter.transmission else self._opened(ref, letter.dialog)
+        )
+        reasons = {
+            each.id: reason for each in files if (reason := self._downloads.refusal(each, rule))
+        }
+        withheld = self._dialogs.withheld(letter.dialog)
+        return letter_from(letter, ref, rule, files, reasons, withheld)
+
+    def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
+        """Open the file's bytes at its owner, by an address that is asked for again.
+
+        An address may be signed and run out.
+        """
+        letter = self._dialogs.letter(ref, again=True)
+        files = (
+            letter.transmission.files if letter.transmission else self._opened(ref, letter.dialog)
+        )
+        found = next((each for each in files if each.id == part.external_id), None)
+        if found is None:
+            raise PartUnavailable(
+                f"file {part.external_id} is not in its dialog any more", state=PartState.PURGED
+            )
+        return self._downloads.stream(ref.party, found, self._rule(letter.dialog))
+
+    def mark_read(self, ref: LetterRef) -> None:
+        """Do nothing: no dialog is marked."""
+
+    def confirm(self, ref: LetterRef) -> None:
+        """Do nothing: no dialog is confirmed."""
+
+    def confirmed(self, ref: LetterRef) -> bool:  # noqa: ARG002  # the port has it
+        """Return True: there is nothing to confirm."""
+        return True
+
+    def check(self) -> Iterator[Finding]:
+        """Check the key, whom it may be read for, the search, and what the owner table allows."""
+        settings = self._settings
+        urls = settings.maskinporten_url, settings.platform_url
+        yield from access.check_proxies(settings.proxies, *urls)
+        today = self._clock().date()
+        yield access.check_key(
+            self._identity.key, self._identity.key_id, settings.key_expires, today
+        )
+        if self.finds_parties:
+            yield check_found_parties(self.find_parties, self.use_parties)
+        parties = tuple(each.party for each in self._channels)
+        yield check_bell(self._client, self._tokens.holder_of, parties, needed=True)
+        yield from check_owners(settings.owners)
+
+    def source_time(self) -> SourceTime | None:
+        """Return the time that Maskinporten or Altinn last sent."""
+        return self._http.heard
+
+    def token_ends(self) -> datetime | None:
+        """Return when the first of the tokens for reading dialogs expires."""
+        return self._tokens.first_end(DIALOGPORTEN)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _ref(self, party: str, external_id: str) -> LetterRef:
+        return LetterRef(
+            mailbox=self.name,
+            party=party,
+            service=SERVICE,
+            resource=CHANNEL,
+            external_id=external_id,
+        )
+
+    def _rule(self, dialog: Dialog) -> OwnerRule:
+        return rule_of(self._settings.owners, dialog.org)
+
+    def _is_wanted(self, dialog: Dialog) -> bool:
+        is_form = dialog.resource_type == OWN_FORM and not self._settings.own_forms
+        return not (dialog.is_mirror or is_form) and self._rule(dialog).take
+
+    def _files(self, ref: LetterRef, letter: DialogLetter) -> Sequence[DialogFile]:
+        sent = letter.transmission
+        return sent.files if sent else self._opened(ref, letter.dialog)
+
+    def _opened(self, ref: LetterRef, dialog: Dialog) -> Sequence[DialogFile]:
+        """Return the dialog's own files, if it has some and its owner's rule allows to open it."""
+        if not dialog.gui_attachments or self._rule(dialog).seen != "allowed":
+            return ()
+        _log.warning(
+            "a dialog is opened, which its owner and colleagues see",
+            dialog=split_id(ref.external_id)[0],
+            owner=dialog.org,
+            why=f"seen = allowed for the owner {dialog.org} of the mailbox {self.name}",
+        )
+        return self._client.open_dialog(self._tokens.holder_of(ref.party), dialog.id)
+
+
+def in_channel(answer: BellAnswer) -> BellAnswer:
+    """Return the answer with its rings in the parties' only channels."""
+    rings = tuple(replace(each, resource=CHANNEL, alone=False) for each in answer.rings)
+    return replace(answer, rings=rings)
+
+
+def _channels(parties: Sequence[str]) -> tuple[Channel, ...]:
+    return tuple(Channel(party=each, service=SERVICE, resource=CHANNEL) for each in parties)

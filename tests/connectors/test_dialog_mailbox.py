@@ -1,0 +1,218 @@
+"""The mailbox of Dialogporten: each letter once, its files as far as they can be had, no trace."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from connectors.sandbox.altinn3 import faults
+from connectors.sandbox.dialogs import DialogFile, PretendAddress, PretendTransmission
+from connectors.sandbox.letters import PretendLetter
+from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
+from daemon.core.model import PartState
+from tests.connectors.dialog_post import (
+    PARTY,
+    DialogPost,
+    new_post,  # noqa: F401  # a fixture
+)
+
+
+def test_a_dialog_and_each_of_its_letters(post: DialogPost) -> None:
+    """The dialog itself, and each transmission that is not the party's own; mirrors of letters of
+    Correspondence and the party's own forms are left out, and nobody is told of anything."""
+    own = PretendTransmission(sender="PartyRepresentative")
+    mirror = PretendTransmission(
+        content_reference="https://platform.altinn.no/correspondence/api/v1/correspondence/1/content"
+    )
+    dialog = post.add(*(PretendTransmission(title=f"Vedtak {n}") for n in range(12)), own, mirror)
+    plain = post.add(title="Varsel")
+    post.add(resource="app_x", resource_type="AltinnApp")
+    post.altinn.publish(PretendLetter(party=PARTY))
+    refs = post.refs()
+    assert {each.partition("/")[0] for each in refs} == {dialog, plain}
+    assert len(refs) == 1 + 12 + 1
+    for each in refs.values():
+        post.mailbox.fetch(each)
+    assert not post.altinn.dialogs.seen_log()
+    assert post.altinn.count("dialog") == 0
+
+
+def test_a_letter_says_what_it_is(post: DialogPost) -> None:
+    """Title, sender, times and service come from the search; the service is the dialog's own."""
+    post.open(owners={"nav": {"name": "Nav", "organisation": "889640782"}})
+    due = post.altinn.clock.now() + timedelta(days=14)
+    post.add(title="Varsel om sak", summary="Kort sagt", due_at=due, external_reference="2026/17")
+    (letter,) = post.letters()
+    sent = letter.envelope
+    assert (sent.title, sent.summary, sent.service) == (
+        "Varsel om sak",
+        "Kort sagt",
+        "nav_eksempel_dialog",
+    )
+    assert (sent.sender_name, sent.sender_org, sent.sender_reference) == (
+        "Nav",
+        "889640782",
+        "2026/17",
+    )
+    assert sent.due_at == due
+    assert sent.references[0]["referenceType"] == "DialogportenDialogId"
+
+
+def test_titles_with_personal_data_are_hidden(post: DialogPost) -> None:
+    """By the rule of their owner they are neither title nor text, which mails, logs and the search
+    index show; the properties have them."""
+    post.open(owners={})
+    post.add(PretendTransmission(title="Vedtak for Kari 010190", summary="Kari"), title="Sak Kari")
+    for letter in post.letters():
+        sent = letter.envelope
+        assert "Kari" not in f"{sent.title} {sent.summary} {sent.body} {sent.sender_name}"
+        assert "Kari" in sent.properties["dialogTitle"]
+
+
+def test_a_file_comes_from_its_owner(post: DialogPost) -> None:
+    """With the owner's token, by an address that is asked for again just before."""
+    dialog = post.add(PretendTransmission(files=(post.file(content=b"vedtak"),)))
+    ref = next(each for key, each in post.refs().items() if key != dialog)
+    (part,) = post.mailbox.fetch(ref).parts
+    assert part.state is PartState.PRESENT
+    before = post.altinn.count("transmissions")
+    assert post.read(ref, part) == b"vedtak"
+    assert post.altinn.count("transmissions") == before + 1
+    assert len(post.owner.tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "state", "words"),
+    [
+        ({"media_type": "text/html"}, PartState.UNAVAILABLE, "log-in page"),
+        ({"status": 403}, PartState.UNAVAILABLE, "refuses"),
+        ({"status": 410}, PartState.PURGED, "does not have it"),
+        ({"status": 500}, PartState.UNAVAILABLE, "500"),
+        ({"status": 302, "headers": {"Location": "/login"}}, PartState.UNAVAILABLE, "redirect"),
+        ({"content": b"x" * 2_000_000}, PartState.UNAVAILABLE, "larger than 1 MiB"),
+    ],
+    ids=["log-in", "refused", "gone", "failing", "redirect", "large"],
+)
+def test_a_file_that_cannot_be_had_is_its_own_state(
+    post: DialogPost, file: dict[str, Any], state: PartState, words: str
+) -> None:
+    """The letter is there; the file says why not."""
+    rule = {"hosts": [post.owner.url], "scope": "nav:eksempel/dokumenter", "largest_file": 1}
+    post.open(owners={"nav": rule})
+    dialog = post.add(PretendTransmission(files=(post.file(**file),)))
+    ref = next(each for key, each in post.refs().items() if key != dialog)
+    (part,) = post.mailbox.fetch(ref).parts
+    with pytest.raises(PartUnavailable, match=words) as caught:
+        post.read(ref, part)
+    assert caught.value.state == state
+
+
+def test_what_is_known_beforehand_is_not_tried(post: DialogPost) -> None:
+    """Expired and withheld files, and those for people only, are noted with their reason."""
+    now = post.altinn.clock.now()
+    url = f"{post.owner.url}/1.pdf"
+    files = (
+        DialogFile(addresses=(PretendAddress(url=url),), display_name="a", expires_at=now),
+        DialogFile(addresses=(PretendAddress(url=url),), display_name="b", authorized=False),
+        DialogFile(addresses=(PretendAddress(url=url, consumer="Gui"),), display_name="c"),
+    )
+    dialog = post.add(PretendTransmission(files=files))
+    letter = next(each for each in post.letters() if each.envelope.external_id != dialog)
+    assert [each.state for each in letter.parts] == [
+        PartState.EXPIRED,
+        PartState.UNAVAILABLE,
+        PartState.UNAVAILABLE,
+    ]
+    assert set(letter.envelope.properties["notHad"]) == {"a", "b", "c"}
+    assert post.owner.asked == ()
+
+
+def test_the_files_of_a_dialog_itself_need_a_mark(post: DialogPost) -> None:
+    """By default the dialog is not opened, and the letter says so; if the owner's rule allows it,
+    it is opened once, and its files are had."""
+    url = post.file().addresses[0].url
+    address = PretendAddress(url=url, consumer="Gui")
+    post.add(files=(DialogFile(addresses=(address,), display_name="skattemelding"),))
+    (letter,) = post.letters()
+    assert letter.parts == ()
+    assert "mark" in letter.envelope.properties["notHad"]["1 attachments"]
+    assert not post.altinn.dialogs.seen_log()
+    rule = {"hosts": [post.owner.url], "token": "none", "addresses": ["gui"], "seen": "allowed"}
+    post.owner.files["/1.pdf"] = type(post.owner.files["/1.pdf"])(needs_token=False)
+    mailbox = post.open(owners={"nav": rule})
+    (ref,) = post.refs().values()
+    (part,) = mailbox.fetch(ref).parts
+    assert post.read(ref, part).startswith(b"%PDF")
+    assert len(post.altinn.dialogs.seen_log()) == 1
+    assert post.owner.tokens == []
+
+
+def test_withheld_letters_are_noted(post: DialogPost) -> None:
+    """A transmission that the owner keeps back is not in the list; the dialog's letter says so."""
+    dialog = post.add(PretendTransmission(), PretendTransmission(withheld=True))
+    letters = {each.envelope.external_id: each for each in post.letters()}
+    assert len(letters) == 2
+    assert "1 letters of the dialog" in letters[dialog].envelope.properties["notHad"]
+
+
+def test_a_letter_is_added_silently(post: DialogPost) -> None:
+    """It moves no time, but the count of letters, so that a walk finds it."""
+    dialog = post.add(PretendTransmission())
+    assert len(post.refs()) == 2
+    post.altinn.dialogs.add_transmission(dialog, PretendTransmission(), silent=True)
+    assert len(post.refs()) == 3
+
+
+def test_few_calls(post: DialogPost) -> None:
+    """A list costs one search, and one call for each dialog with letters that has changed."""
+    dialogs = [post.add(PretendTransmission()) for _ in range(5)]
+    post.refs()
+    post.altinn.forget_calls()
+    post.refs()
+    assert post.altinn.count() == 1
+    post.altinn.dialogs.add_transmission(dialogs[0], PretendTransmission())
+    post.refs()
+    assert (post.altinn.count("transmissions"), post.altinn.count("dialogsearch")) == (1, 2)
+
+
+def test_a_dialog_that_cannot_be_listed_stops_no_other(post: DialogPost) -> None:
+    """The listing is incomplete then, and says why."""
+    post.add(PretendTransmission())
+    post.add()
+    post.altinn.faults.inject(faults.status(404), "transmissions", times=None)
+    listing = post.mailbox.list(post.mailbox.channels()[0], None)
+    assert len(listing.refs) == 2
+    assert "1 dialogs" in listing.shortfall
+    post.altinn.faults.clear()
+    assert len(post.refs()) == 3
+
+
+def test_a_letter_that_is_gone_and_one_that_is_hidden(post: DialogPost) -> None:
+    """Only a dialog that is deleted is gone; a right that is missing may come back."""
+    gone, hidden = post.add(), post.add()
+    refs = post.refs()
+    post.altinn.dialogs.delete(gone)
+    mailbox = post.open()
+    post.altinn.faults.inject(faults.status(404), "dialoglookup")
+    with pytest.raises(MailboxUnavailable):
+        mailbox.fetch(refs[gone])  # a gateway says so
+    with pytest.raises(LetterGone):
+        mailbox.fetch(refs[gone])
+    post.altinn.revoke(post.client.client_id, PARTY, ["nav_eksempel_dialog"])
+    post.altinn.clock.advance(timedelta(minutes=16))
+    mailbox = post.open()
+    with pytest.raises(MailboxUnavailable):
+        mailbox.fetch(refs[hidden])
+
+
+def test_a_check_says_what_the_owner_table_allows(post: DialogPost) -> None:
+    """A mark that cannot be taken back is told before it is made."""
+    rule = {"hosts": [post.owner.url], "seen": "allowed"}
+    mailbox = post.open(owners={"nav": rule, "skd": {}})
+    findings = {each.subject: each for each in mailbox.check()}
+    assert findings["bell"].ok
+    assert "cannot be taken back" in findings["owner nav"].text
+    assert "no files" in findings["owner skd"].text
+    assert not post.altinn.dialogs.seen_log()
