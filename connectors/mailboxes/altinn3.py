@@ -35,12 +35,14 @@ from connectors.dialogporten.check import check_bell, check_found_parties, first
 from connectors.dialogporten.client import DialogClient
 from connectors.dialogporten.wire import Dialog
 from connectors.net.http_client import HttpClient
+from connectors.net.pacer import PACERS
 from connectors.net.timeouts import Timeouts
 from daemon.core.bell import BellAnswer, Ring
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.letter_batch import LetterBatch
 from daemon.core.model import Letter, LetterRef, Part
+from daemon.core.pacing import PaceNumbers
 from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Discovered, Finding, Listing
 from daemon.core.times import in_utc, shifted
@@ -62,6 +64,7 @@ def connect(name: str, settings: Settings) -> Altinn3:
             longest_pause=longest_pause(settings.poll_every).total_seconds(),
             ca_file=settings.ca_file,
             proxies=settings.proxies,
+            pacer=PACERS.of(settings.client_id, settings.platform_url, settings.calls_per_second),
         ),
     )
 
@@ -329,6 +332,13 @@ class Altinn3:
         for each in self._discovery.discover(channels, self._codes):
             by_hand = each.matched == "configuration"
             yield replace(each, matched="read before") if by_hand and self.finds_resources else each
+
+    def pace_numbers(self) -> PaceNumbers:
+        """Return how many calls the client has made, over all its mailboxes."""
+        settings = self._settings
+        return PACERS.of(
+            settings.client_id, settings.platform_url, settings.calls_per_second
+        ).numbers()
 
     def source_time(self) -> SourceTime | None:
         """Return the time that Maskinporten or Altinn last sent."""

@@ -31,11 +31,13 @@ from connectors.dialogporten.letters import CHANNEL, SERVICE, DialogLetter, lett
 from connectors.dialogporten.owners import OwnerRule, rule_of
 from connectors.dialogporten.wire import OWN_FORM, Dialog
 from connectors.net.http_client import HttpClient
+from connectors.net.pacer import PACERS
 from connectors.net.settings import all_or_duration
 from daemon.core.bell import BellAnswer, Ring
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import PartUnavailable
 from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
+from daemon.core.pacing import PaceNumbers
 from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Finding, Listing
 from daemon.core.settings import Duration, PositiveDuration
@@ -67,7 +69,10 @@ class Settings(SystemUserSettings):
 def connect(name: str, settings: Settings) -> DialogMailbox:
     """Make the mailbox; no connection is opened yet."""
     pause = min(_LONGEST_PAUSE, settings.poll_every).total_seconds()
-    http = HttpClient(longest_pause=pause, ca_file=settings.ca_file, proxies=settings.proxies)
+    pacer = PACERS.of(settings.client_id, settings.platform_url, settings.calls_per_second)
+    http = HttpClient(
+        longest_pause=pause, ca_file=settings.ca_file, proxies=settings.proxies, pacer=pacer
+    )
     return DialogMailbox(name, settings, http)
 
 
@@ -201,6 +206,13 @@ class DialogMailbox:
         parties = tuple(each.party for each in self._channels)
         yield check_bell(self._client, self._tokens.holder_of, parties, needed=True)
         yield from check_owners(settings.owners)
+
+    def pace_numbers(self) -> PaceNumbers:
+        """Return how many calls the client has made, over all its mailboxes."""
+        settings = self._settings
+        return PACERS.of(
+            settings.client_id, settings.platform_url, settings.calls_per_second
+        ).numbers()
 
     def source_time(self) -> SourceTime | None:
         """Return the time that Maskinporten or Altinn last sent."""

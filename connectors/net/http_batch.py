@@ -30,9 +30,14 @@ from connectors.net.http_response import (
     whole,
 )
 from connectors.net.limits import Deadline
+from connectors.net.pacer import Pacer
 from connectors.net.timeouts import Timeouts
 from connectors.net.transfer import HttpRequest, Transfer
-from connectors.net.transport_problems import host_unavailable, mapping_transport_problems
+from connectors.net.transport_problems import (
+    host_unavailable,
+    mapping_transport_problems,
+    too_far_off,
+)
 
 if TYPE_CHECKING:
     from connectors.net.transfers import Transfers
@@ -74,6 +79,8 @@ class _Job:
         self.probe: bool | None = None
         """Whether it is the probe of its host's circuit; None when the circuit knows its result."""
         self.sink: Sink | None = None
+        self.has_turn = False
+        """Whether it may be begun when its time has come, where calls are paced."""
 
 
 class HttpBatch:
@@ -87,7 +94,9 @@ class HttpBatch:
         guard_of: Callable[[str], HostGuard],
         hear: Callable[[HttpResponse], None],
         at_once: int,
+        pacer: Pacer | None = None,
     ) -> None:
+        self._pacer = pacer
         self._transfers = transfers
         self._timeouts = timeouts
         self._guard_of = guard_of
@@ -137,6 +146,8 @@ class HttpBatch:
                 yield from self._fail(job, trouble)
 
     def _begin(self, job: _Job) -> None:
+        if self._has_to_wait(job):
+            return
         job.probe = self._guard_of(job.request.host).try_enter()
         now = time.monotonic()
         if job.probe is None:
@@ -148,6 +159,18 @@ class HttpBatch:
             transfer = self._transfers.start(job.request, job.deadline)
         transfer.largest = LARGEST_ANSWER
         self._flying[transfer] = job
+
+    def _has_to_wait(self, job: _Job) -> bool:
+        """Take a turn for the call; return whether it comes later. Raises HostUnavailable."""
+        wait = 0.0 if job.has_turn or not self._pacer else self._pacer.reserve(job.call.url)
+        job.has_turn = True
+        if self._pacer and wait > self._timeouts.longest_turn:
+            self._pacer.give_back(wait)
+            raise too_far_off(job.request.host, wait)
+        if wait:
+            job.not_before = time.monotonic() + wait
+            self._waiting.append(job)
+        return bool(wait)
 
     def _go_on(self) -> Iterator[tuple[Call, Outcome]]:
         self._transfers.turn(self._pause())
@@ -213,6 +236,9 @@ class HttpBatch:
     def _fail(self, job: _Job, trouble: TransportProblem) -> Iterator[tuple[Call, Outcome]]:
         """Have the call repeated if that may help, and else yield its failure."""
         host = job.request.host
+        job.has_turn = False
+        if trouble.too_many and self._pacer:
+            self._pacer.refused(job.call.url, trouble.retry_after)
         self._guard_of(host).failed(probe=bool(job.probe), reason=str(trouble))
         job.probe = None
         pause = None

@@ -28,10 +28,15 @@ from connectors.net.http_response import (
     whole,
 )
 from connectors.net.limits import Deadline
+from connectors.net.pacer import Pacer
 from connectors.net.pool import TransferPool
 from connectors.net.timeouts import Timeouts
 from connectors.net.transfer import HttpRequest, Transfer
-from connectors.net.transport_problems import host_unavailable, mapping_transport_problems
+from connectors.net.transport_problems import (
+    host_unavailable,
+    mapping_transport_problems,
+    too_far_off,
+)
 from daemon.core.elapsed import SourceTime, elapsed
 from daemon.core.proxies import Proxies
 
@@ -61,7 +66,7 @@ class HttpClient:
 
     `ca_file` is trusted in addition to the system's authorities; without `proxies`, all calls are
     direct. A host that is down is not called for `longest_pause` seconds at most, as `clock` counts
-    them.
+    them. Calls take turns at the `pacer`.
     """
 
     def __init__(
@@ -72,7 +77,9 @@ class HttpClient:
         proxies: Proxies | None = None,
         timeouts: Timeouts | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pacer: Pacer | None = None,
     ) -> None:
+        self._pacer = pacer
         self._timeouts = timeouts or Timeouts()
         self._longest_pause = longest_pause
         self._clock = clock
@@ -105,7 +112,7 @@ class HttpClient:
         request = HttpRequest(method="GET", url=url, headers=headers)
         deadline = self._deadline()
         return self._with_retries(
-            request.host,
+            request,
             lambda: self._answer(request, parse, deadline),
             self._timeouts.retry_delays,
         )
@@ -120,7 +127,7 @@ class HttpClient:
         """Do the same as `get`, but try only once."""
         request = HttpRequest(method="POST", url=url, headers=headers, content=content)
         deadline = self._deadline()
-        return self._with_retries(request.host, lambda: self._answer(request, parse, deadline), ())
+        return self._with_retries(request, lambda: self._answer(request, parse, deadline), ())
 
     def download(self, url: str, headers: Mapping[str, str]) -> Download | HttpResponse:
         """Return the stream of a 200, or the response that came instead.
@@ -130,7 +137,7 @@ class HttpClient:
         request = HttpRequest(method="GET", url=url, headers=headers)
         deadline = self._deadline()
         return self._with_retries(
-            request.host, lambda: self._begin(request, deadline), self._timeouts.retry_delays
+            request, lambda: self._begin(request, deadline), self._timeouts.retry_delays
         )
 
     @contextmanager
@@ -141,7 +148,12 @@ class HttpClient:
         """
         with self._pool.lend() as transfers:
             yield HttpBatch(
-                transfers, self._timeouts, guard_of=self._guard, hear=self._hear, at_once=at_once
+                transfers,
+                self._timeouts,
+                guard_of=self._guard,
+                hear=self._hear,
+                at_once=at_once,
+                pacer=self._pacer,
             )
 
     def close(self) -> None:
@@ -158,14 +170,17 @@ class HttpClient:
         )
 
     def _with_retries(
-        self, host: str, attempt: Callable[[], _Result], retry_delays: Sequence[float]
+        self, request: HttpRequest, attempt: Callable[[], _Result], retry_delays: Sequence[float]
     ) -> _Result:
-        left = list(retry_delays)
+        left, host = list(retry_delays), request.host
         while True:
+            self._take_turn(request)
             try:
                 with self._guard(host).call():
                     return attempt()
             except TransportProblem as trouble:
+                if trouble.too_many and self._pacer:
+                    self._pacer.refused(request.url, trouble.retry_after)
                 pause = self._timeouts.pause_before_retry(
                     left.pop(0) if left else None,
                     again=trouble.again,
@@ -174,6 +189,15 @@ class HttpClient:
                 if pause is None:
                     raise host_unavailable(host, trouble) from trouble
             time.sleep(pause)
+
+    def _take_turn(self, request: HttpRequest) -> None:
+        """Wait until the pacer lets the call through. Raises HostUnavailable if that is far off."""
+        wait = self._pacer.reserve(request.url) if self._pacer else 0.0
+        if self._pacer and wait > self._timeouts.longest_turn:
+            self._pacer.give_back(wait)
+            raise too_far_off(request.host, wait)
+        if wait:
+            time.sleep(wait)
 
     def _answer(
         self, request: HttpRequest, parse: Parser | None, deadline: Deadline

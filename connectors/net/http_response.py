@@ -55,7 +55,8 @@ def json_object(body: bytes) -> dict[str, Any]:
 class TransportProblem(Exception):
     """A call without a response of the application.
 
-    `again`: repeating it at once may help. `remedy`: what to do if it persists.
+    `again`: repeating it at once may help. `remedy`: what to do if it persists. `too_many`: the
+    server takes no more calls of this client now.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class TransportProblem(Exception):
         again: bool = False,
         retry_after: float | None = None,
         remedy: str = "",
+        too_many: bool = False,
     ) -> None:
+        self.too_many = too_many
         self.again = again
         self.retry_after = retry_after
         self.remedy = remedy
@@ -103,6 +106,7 @@ def validate(answer: HttpResponse, parse: Parser | None) -> HttpResponse:
             f"it answered {answer.status}",
             again=answer.status in _BLIPS,
             retry_after=_retry_after(answer),
+            too_many=answer.status == _TOO_MANY,
         )
     if answer.status != OK or parse is None:
         return answer

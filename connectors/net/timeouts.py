@@ -21,6 +21,8 @@ class Timeouts:
     """The time over which `min_rate` is measured."""
     retry_delays: tuple[float, ...] = (0.3, 1.0)
     """The pauses before each retry of a call after a transient failure."""
+    longest_turn: float = 10
+    """The longest wait for a turn, where calls are paced; a later one is another time."""
     longest_retry_after: float = 3
     """The longest Retry-After that is waited for within a call."""
 

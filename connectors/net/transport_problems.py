@@ -47,6 +47,14 @@ def mapping_transport_problems() -> Iterator[None]:
         ) from error
 
 
+def too_far_off(host: str, wait: float) -> HostUnavailable:
+    """Return the failure of a call whose turn comes too late, where calls are paced."""
+    return HostUnavailable(
+        f"{host} takes no more calls of this client now; it is called again in {round(wait)} s",
+        retry_after=timedelta(seconds=wait),
+    )
+
+
 def _is_blip(error: Exception) -> bool:
     """Return whether an established connection, or one being opened, broke.
 

@@ -11,6 +11,7 @@ from itertools import groupby
 from daemon.config.loader import Configuration
 from daemon.core.bell import RingsBell
 from daemon.core.model import Policy
+from daemon.core.pacing import IsPaced, PaceNumbers
 from daemon.core.ports import Channel, Mailbox
 from daemon.core.settings import MailboxSettings
 from daemon.intake.fetch import MarkPolicies
@@ -30,6 +31,8 @@ class PolledMailbox:
     poll_every: timedelta
     bell: RingsBell | None = None
     """Its bell, if it has one that is switched on; for the thread that polls."""
+    paced: IsPaced | None = None
+    """The mailbox, if its calls are paced."""
 
 
 def polled_mailboxes(
@@ -49,6 +52,7 @@ def _box(mailbox: Mailbox, settings: MailboxSettings, heartbeats: Heartbeats) ->
         receiver=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, OUTBOX)),
         policies=_policies(settings),
         poll_every=settings.poll_every,
+        paced=mailbox if isinstance(mailbox, IsPaced) else None,
         bell=mailbox if isinstance(mailbox, RingsBell) and mailbox.rings_every else None,
     )
 
@@ -61,6 +65,12 @@ def _policies(settings: MailboxSettings) -> MarkPolicies:
     """
     read = settings.mark_read if isinstance(settings.mark_read, Policy) else Policy.NEVER
     return MarkPolicies(read=read, confirmed=settings.confirm)
+
+
+def paces_of(boxes: Sequence[PolledMailbox]) -> list[PaceNumbers]:
+    """Return the pace of each client once, though several mailboxes may share it."""
+    numbers = (each.paced.pace_numbers() for each in boxes if each.paced)
+    return list({each.client: each for each in numbers}.values())
 
 
 def batches_of_parties(channels: Sequence[Channel]) -> list[list[Channel]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
 from typing import Literal
 
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import BellRecord
 from daemon.core.errors import Fault, StoreError
 from daemon.core.model import DeliveryState, Outcome, SightingState
+from daemon.core.pacing import PaceNumbers
 from daemon.delivery.timings import DeliveryTimings
 from daemon.intake.counters import IntakeCounters
 from daemon.monitoring.expiry import certificates, keys
@@ -66,6 +68,8 @@ class Monitoring:
     timings: DeliveryTimings = field(default_factory=DeliveryTimings)
     worker_usage: Callable[[], ProcessUsage | None] = lambda: None
     """Returns what the worker process uses; None if there is none, or if it is not known."""
+    paces: Callable[[], Sequence[PaceNumbers]] = lambda: ()
+    """Returns the pace of each client that calls Altinn."""
     service_problems: Callable[[], Sequence[Problem] | None] = lambda: None
     """Returns what only the running service knows; None for what it has stored of that."""
 
@@ -245,6 +249,7 @@ class Monitoring:
             "Confidential letters that were listed and are left in the mailbox.",
             _counts(names, self.store.totals.skipped(SightingState.WAITING)),
         )
+        yield from _paces(self.paces())
         yield from _bells([each for each in self.store.bells.all() if each.mailbox in names])
 
     def _surroundings(self) -> Iterator[Number]:
@@ -316,6 +321,27 @@ class Monitoring:
             "Whether all is well: 0 it is, 1 warning, 2 critical.",
             [({}, float(health.verdict))],
         )
+
+
+def _paces(paces: Sequence[PaceNumbers]) -> Iterator[Number]:
+    for name, kind, explanation, value in (
+        ("altinn_calls_total", "counter", "Calls to Altinn, by client.", attrgetter("calls")),
+        (
+            "altinn_call_waits_seconds_total",
+            "counter",
+            "How long calls waited for their turn.",
+            attrgetter("waited"),
+        ),
+        (
+            "altinn_calls_refused_total",
+            "counter",
+            "How often Altinn said that there were too many.",
+            attrgetter("refused"),
+        ),
+        ("altinn_calls_per_second", "gauge", "The pace now, at most.", attrgetter("rate")),
+    ):
+        samples = [({"client": each.client}, float(value(each))) for each in paces]
+        yield Number(name, "gauge" if kind == "gauge" else "counter", explanation, samples)
 
 
 def _bells(bells: Sequence[BellRecord]) -> Iterator[Number]:

@@ -1,0 +1,128 @@
+"""One pace for all calls of a client to a host: a token bucket, tightened by what the host refuses.
+
+A server that limits calls counts them by client, over all mailboxes, threads and processes. So all
+mailboxes of one client share a pacer in this process. Turns are given in the order in which they
+are asked for; as no mailbox has more than a few calls at a time, none holds up another for long.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from daemon.core.pacing import PaceNumbers
+
+_LEAST = 0.1  # calls a second, however often the server refuses
+_RECOVERY = 60.0  # seconds without a refusal after which the pace rises by a quarter
+_RISE = 1.25
+_DEFAULT_PAUSE = 5.0  # seconds after a refusal that does not say how long to wait
+
+
+class Pacer:
+    """A token bucket of `rate` calls a second, and `burst` of them at once. From any thread.
+
+    `clock` counts seconds from any start.
+    """
+
+    def __init__(
+        self,
+        client: str,
+        host: str,
+        rate: float,
+        burst: int = 10,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client, self._host = client, host
+        self._configured = self._rate = rate
+        self._burst, self._clock = burst, clock
+        self._lock = threading.Lock()
+        self._free_at = clock() - burst / rate
+        """When the bucket would have been empty; each call moves it by one interval."""
+        self._closed_until = clock()
+        self._changed_at = clock()
+        self._calls = self._refused = 0
+        self._waited = 0.0
+
+    def limit(self, rate: float) -> None:
+        """Share it with a mailbox that is configured for `rate`: the slowest one counts."""
+        with self._lock:
+            self._configured = min(self._configured, rate)
+            self._rate = min(self._rate, self._configured)
+
+    def reserve(self, url: str) -> float:
+        """Take a turn for a call; returns the seconds until it comes. 0 for other hosts."""
+        if urlsplit(url).netloc != self._host:
+            return 0.0
+        with self._lock:
+            now = self._clock()
+            self._rise(now)
+            interval = 1 / self._rate
+            self._free_at = max(self._free_at, now - self._burst * interval) + interval
+            wait = max(0.0, self._free_at - now, self._closed_until - now)
+            self._calls += 1
+            self._waited += wait
+            return wait
+
+    def give_back(self, wait: float) -> None:
+        """Return a turn that is not used, because it is too far away."""
+        with self._lock:
+            self._free_at -= 1 / self._rate
+            self._calls -= 1
+            self._waited -= wait
+
+    def refused(self, url: str, retry_after: float | None) -> None:
+        """Note that the server refused a call as one too many: nobody calls for a while.
+
+        The pace is halved.
+        """
+        if urlsplit(url).netloc != self._host:
+            return
+        with self._lock:
+            now = self._clock()
+            pause = _DEFAULT_PAUSE if retry_after is None else retry_after
+            if now >= self._closed_until:  # calls that were in flight count as one refusal
+                self._rate = max(_LEAST, self._rate / 2)
+            self._closed_until = max(self._closed_until, now + pause)
+            self._free_at = max(self._free_at, self._closed_until)
+            self._changed_at = self._closed_until
+            self._refused += 1
+
+    def numbers(self) -> PaceNumbers:
+        """Return the counts since the start."""
+        with self._lock:
+            return PaceNumbers(
+                client=self._client,
+                calls=self._calls,
+                waited=self._waited,
+                refused=self._refused,
+                rate=self._rate,
+            )
+
+    def _rise(self, now: float) -> None:
+        while self._rate < self._configured and now - self._changed_at >= _RECOVERY:
+            self._rate = min(self._configured, self._rate * _RISE)
+            self._changed_at += _RECOVERY
+
+
+class Pacers:
+    """The pacers of this process, by client and host."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pacers: dict[tuple[str, str], Pacer] = {}
+
+    def of(self, client: str, url: str, rate: float) -> Pacer:
+        """Return the pacer that all mailboxes of a client share at the host of `url`."""
+        host = urlsplit(url).netloc
+        with self._lock:
+            pacer = self._pacers.get((client, host))
+            if pacer is None:
+                pacer = self._pacers[client, host] = Pacer(client, host, rate)
+        pacer.limit(rate)
+        return pacer
+
+
+PACERS = Pacers()
+"""Of the whole process: whatever mailboxes it opens, they share their client's budget."""

@@ -1,0 +1,29 @@
+"""What is known of the pace at which a mailbox calls its server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaceNumbers:
+    """Counts since the start, of all that share a client."""
+
+    client: str
+    """The id of the client, by which the server counts."""
+    calls: int
+    waited: float
+    """Seconds that calls waited for their turn."""
+    refused: int
+    """How often the server said that there were too many."""
+    rate: float
+    """Calls a second that are made at most now."""
+
+
+@runtime_checkable
+class IsPaced(Protocol):
+    """A mailbox whose calls are paced."""
+
+    def pace_numbers(self) -> PaceNumbers:
+        """Return the counts. Makes no call, and returns at once; from any thread."""
