@@ -1,8 +1,7 @@
 """Letters and what belongs to them, as values and as tables.
 
-Words are explained in docs/glossary.md. Times are aware and in UTC. Ids of messages and deliveries
-are derived, never random: the same letter has the same ids after a repeat, a restart, on another
-node and in a restored database.
+Words are explained in docs/glossary.md. Times are aware and in UTC. Ids are derived, never random:
+the same letter has the same ids after a repeat, a restart, and in a restored database.
 
 What is stored with every letter has two classes: one of values (`MessageValues`), and the table
 (`Message`), which adds no field. Values cost a tenth of an object of a table. `DecisionRow` and
