@@ -47,6 +47,7 @@ from connectors.sandbox.loopback import Peer
 
 _WITHOUT_GATEWAY = {"token", "metadata", "keys"}
 _POLL = 0.05
+_PATIENCE = 30.0  # seconds; on a busy machine a service takes many to start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +300,7 @@ class FakeAltinn(Peer):
             self._calls.clear()
             self._counts.clear()
 
-    def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> bool:
+    def wait_for(self, condition: Callable[[], bool], timeout: float = _PATIENCE) -> bool:
         """Wait until a condition holds; return whether it did in time.
 
         `condition` is tried after each request, and often.
@@ -313,11 +314,11 @@ class FakeAltinn(Peer):
                 self._changed.wait(min(left, _POLL))
         return True
 
-    def wait_for_calls(self, kind: str, number: int, timeout: float = 10.0) -> bool:
+    def wait_for_calls(self, kind: str, number: int, timeout: float = _PATIENCE) -> bool:
         """Wait until there were this many requests of a kind."""
         return self.wait_for(lambda: self.count(kind) >= number, timeout)
 
-    def wait_for_status(self, letter_id: str, status: str, timeout: float = 10.0) -> bool:
+    def wait_for_status(self, letter_id: str, status: str, timeout: float = _PATIENCE) -> bool:
         """Wait until a letter has a status row of that name."""
         return self.wait_for(lambda: status in self.statuses(letter_id), timeout)
 
