@@ -71,6 +71,15 @@ class Reminder(SQLModel, table=True):
     last_error: str | None = None
 
 
+class LinkKey(SQLModel, table=True):
+    """The key that signs the links in mails. There is one at most."""
+
+    __tablename__ = "link_keys"
+
+    id: int = Field(primary_key=True)
+    key: bytes
+
+
 def reminder_id(message: UUID, decision: int, step: LadderStep, turn: int, address: str) -> UUID:
     """Return the id of a reminder, which is the same whenever it is planned again."""
     return uuid5(_NAMESPACE, f"{message} {decision} {step} {turn} {address.lower()}")

@@ -20,11 +20,12 @@ from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, PostmottakError
 from daemon.core.outside_values import text_from
 from daemon.core.ports import Notifies
+from daemon.core.signed_links import signed
 from daemon.delivery.reminder_text import reminder_mail
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.routing.ladder import plan
 from daemon.runtime.heartbeat import Heartbeats
-from daemon.store import DueMail, Store
+from daemon.store import DueMail, Store, ToldLetter
 
 _log = structlog.get_logger(__name__)
 REMINDERS = "reminders"  # the name under which this sends heartbeats
@@ -113,7 +114,8 @@ class ReminderSender:
         if destination is None:
             failure = PostmottakError(NO_MAIL)
         else:
-            message = reminder_mail(mail, snapshot.configuration.acknowledgements.language, None)
+            language = snapshot.configuration.acknowledgements.language
+            message = reminder_mail(mail, language, self._link(snapshot))
             failure = call_connector(partial(destination.notify, message), mail=str(mail.id))
         if isinstance(failure, PostmottakError):
             reason = text_from(str(failure))
@@ -124,6 +126,20 @@ class ReminderSender:
         self.store.awaited.told(mail.id, self.clock())
         _log.info("a person was told of letters", mail=str(mail.id), letters=len(mail.letters))
         return True
+
+    def _link(self, snapshot: Snapshot) -> Callable[[ToldLetter], str] | None:
+        """Return what makes the address of a letter on the page; None without a public address."""
+        web = snapshot.configuration.web
+        if web is None or not web.public_url:
+            return None
+        base, key = web.public_url.rstrip("/"), self.store.link_keys.get()
+
+        def link(letter: ToldLetter) -> str:
+            if letter.confidential:
+                return f"{base}/letters/{letter.message_id}"
+            return f"{base}/acknowledge/{signed(letter.reminder, key)}"
+
+        return link
 
 
 def _mailing(snapshot: Snapshot) -> Notifies | None:

@@ -27,6 +27,7 @@ from daemon.page.guard.request_rate import Excess, RequestRate
 from daemon.page.guard.signed_in import COOKIE, SignedIn
 from daemon.page.search.index import SearchFault, SearchTooSlow
 from daemon.page.views import (
+    acknowledge_link,
     acknowledgements,
     admin,
     confidential,
@@ -73,6 +74,7 @@ def application(page: Page, assets: Assets) -> Starlette:
         *acknowledgements.routes(),
         *deadlines.routes(),
         *moving.routes(),
+        *acknowledge_link.routes(),
         *preferences.routes(),
         *help_pages.routes(),
         *delivery_actions.routes(),

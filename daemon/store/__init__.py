@@ -40,6 +40,7 @@ from daemon.store.events import Events
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.handovers import Handovers
 from daemon.store.letters import Letters
+from daemon.store.link_key import LinkKeys
 from daemon.store.login_links import LoginLinks
 from daemon.store.login_throttle import LoginThrottle, login_keys
 from daemon.store.mailbox_parties import MailboxParties
@@ -92,6 +93,7 @@ __all__ = [
     "Intent",
     "LetterCopy",
     "Letters",
+    "LinkKeys",
     "ListPlace",
     "Listed",
     "ListedDelivery",
@@ -163,6 +165,7 @@ class Store:
         self.due_letters = DueLetters(self._database)
         self.calendars = Calendars(self._database)
         self.awaited = Awaited(self._database)
+        self.link_keys = LinkKeys(self._database)
         self.events = Events(self._database)
         self.routing_changes = RoutingChanges(self._database)
         self.drafts = Drafts(self._database)

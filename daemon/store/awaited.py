@@ -196,6 +196,10 @@ class Awaited:
             .order_by(col(Reminder.planned_at), col(Reminder.step), col(Reminder.address))
         )
 
+    def reminder(self, key: UUID) -> Reminder | None:
+        """Return a reminder by its id."""
+        return self._database.find(Reminder, key)
+
     def of(self, message_id: UUID) -> AwaitedLetter | None:
         """Return since when a letter waits or waited; None if nobody has to acknowledge it."""
         return self._database.find(AwaitedLetter, message_id)

@@ -15,6 +15,7 @@ from daemon.config.loader import (
     RoutingSettings,
 )
 from daemon.config.store import StoreSettings
+from daemon.config.web import WebSettings
 from daemon.core.awaited import AwaitedValues
 from daemon.core.ports import Destination
 from daemon.core.settings import DestinationSettings
@@ -69,6 +70,7 @@ class Desk:
     doubts: dict[str, str] = field(default_factory=dict)
     text: str = TABLE_TEXT
     with_mail: bool = True
+    public_url: str = ""
 
     @property
     def table(self) -> Table:
@@ -88,6 +90,7 @@ class Desk:
             * self.with_mail,
             delivery=DeliverySettings(),
             routing=RoutingSettings(file=Path("routing.toml")),
+            web=WebSettings(public_url=self.public_url),
         )
         places: dict[str, Destination] = {"mail": self.mail}
         return ReminderSender(

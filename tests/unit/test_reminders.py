@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import timedelta
 from itertools import repeat
+from uuid import UUID
 
 import pytest
 
 from daemon.core.errors import TemporaryFailure
 from daemon.core.model import Mark, MarkKind, MarkState, Policy
+from daemon.core.signed_links import reminder_of
 from daemon.delivery.marks import MarkSender
 from daemon.store import Store
 from daemon.store.users import Actor
@@ -152,6 +155,24 @@ def test_an_installation_without_the_key_reads_nothing(
     monkeypatch.setattr(type(desk.store.awaited), "_database", None, raising=False)
     monkeypatch.setattr(desk.store, "awaited", None)
     assert sender.look() == 0
+
+
+def test_with_a_page_each_letter_has_its_link(desk: Desk) -> None:
+    """The link names the letter to the page, is the same in a repeat, and a confidential letter has
+    one that takes a log-in."""
+    desk.public_url = "https://post.example.no"
+    letters = [waiting_letter("a"), waiting_letter("b", confidential=True)]
+    desk.store.letters.add(letters)
+    desk.look(days=2)
+    links = re.findall(r"https://post.example.no/\S+", desk.mail.told[0].text)
+    assert sorted(link.split("/")[3] for link in links) == ["acknowledge", "letters"]
+    key = desk.store.link_keys.find()
+    assert key
+    (token,) = [link.rpartition("/")[2] for link in links if "/acknowledge/" in link]
+    reminder = desk.store.awaited.reminder(reminder_of(token, key) or UUID(int=0))
+    assert reminder
+    assert reminder.message_id == letters[0].message.id
+    assert (reminder.address,) == desk.mail.told[0].to
 
 
 def test_counts_by_recipient(desk: Desk) -> None:
