@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep deb system-test lock clean
+.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep ladder-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -64,7 +64,7 @@ SOURCES := $(shell find daemon connectors config -type f -not -path '*/__pycache
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# Long proofs. Each writes its latest result into docs/reliability.md, except edit-sweep.
+# Long proofs. Each writes its latest result into docs/reliability.md, except edit-sweep and ladder-sweep.
 
 # Interrupts every relevant system call in three ways. Needs strace; TMPDIR=/dev/shm makes it faster.
 crash-sweep: .venv/made
@@ -91,6 +91,10 @@ keeping-sweep: .venv/made
 # Saves the routing table a hundred times in awkward ways while a thousand letters arrive.
 edit-sweep: .venv/made
 	$(BIN)/python tests/sweeps/edit_sweep.py
+
+# Kills what tells people of unacknowledged letters at each of its steps.
+ladder-sweep: .venv/made
+	$(BIN)/python -m tests.sweeps.ladder_sweep
 
 # The package for Debian 12 and 13, in dist/. Needs dpkg-deb.
 deb: .venv-wheel/made

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +96,15 @@ def test_a_result_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
     page.write_text("a\n<!-- x: written by the sweep -->\nold\n<!-- x: end -->\nb\n")
     write_section(page, "x", "new")
     assert page.read_text() == "a\n<!-- x: written by the sweep -->\nnew\n<!-- x: end -->\nb\n"
+
+
+def test_a_ladder_that_is_killed_tells_each_person_each_step_once() -> None:
+    """Some points of the ladder's sweep, in a process of its own, because it forks."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.sweeps.ladder_sweep", "13"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "points struck, 0 faults" in done.stdout

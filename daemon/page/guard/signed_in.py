@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from daemon.core.rights import UserAccess
 
 COOKIE = "__Host-postmottak"
+_OPEN = ("/login", "/static/", "/help", "/acknowledge/")
 _CALENDAR = re.compile(r"/deadlines/[^/]+\.ics")
 """Addresses that are secrets themselves, for programs without a session."""
-_OPEN = ("/login", "/static/", "/help", "/acknowledge/")
 FindUser = Callable[[Request], UserAccess | None]
 
 
