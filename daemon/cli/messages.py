@@ -219,6 +219,11 @@ def _message_facts(store: Store, message: Message) -> dict[str, Any]:
             for each in store.acknowledgements.of(message.id)
         ],
         **facts_of(store, message.id),
+        "acknowledge_by": store.awaited.due_of(message.id),
+        "reminders": [
+            each.model_dump(include={"step", "round", "person", "planned_at", "told_at"})
+            for each in store.awaited.reminders(message.id)
+        ],
         "marks": [
             each.model_dump(exclude={"message_id"}) for each in store.queries.marks(message.id)
         ],

@@ -27,6 +27,9 @@ def print_message(facts: Facts) -> None:
         print_heading(f"Delivery {delivery['id']}")
         _print_delivery(delivery)
     _print_lines("Acknowledgement", map(_answer, facts["acknowledgements"]))
+    if facts["acknowledge_by"] and not facts["acknowledgements"]:
+        typer.echo(f"\nTo be acknowledged by {local(facts['acknowledge_by'])}")
+    _print_lines("Reminders", map(_reminder, facts["reminders"]))
     _print_lines("Told to the sender", map(_mark, facts["marks"]))
     _print_lines("Deleted by retention", map(_deletion, facts["deletions"]))
     _print_lines("Legal holds", map(_hold, facts["legal_holds"]))
@@ -208,6 +211,12 @@ def _mark(facts: Facts) -> str:
     done = f"on {local(facts['done_at'])}" if facts["done_at"] else "never: it was dropped"
     said = f"{facts['kind']}: {waits.get(facts['state'], done)}"
     return f"{said}; {printable(facts['last_error'])}" if facts["last_error"] else said
+
+
+def _reminder(reminder: Facts) -> str:
+    told = f"told {local(reminder['told_at'])}" if reminder["told_at"] else "not told yet"
+    again = ", again" if reminder["round"] else ""
+    return f"{reminder['step']}{again}: {reminder['person']}, {told}"
 
 
 def _answer(facts: Facts) -> str:

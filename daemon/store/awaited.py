@@ -204,6 +204,11 @@ class Awaited:
         """Return since when a letter waits or waited; None if nobody has to acknowledge it."""
         return self._database.find(AwaitedLetter, message_id)
 
+    def due_of(self, message_id: UUID) -> datetime | None:
+        """Return until when a letter that waits must be acknowledged; None if it does not wait."""
+        row = self.of(message_id)
+        return term(row.within).after(row.begun_at) if row and row.look_at else None
+
     def counts(self, now: datetime) -> dict[str, tuple[int, int]]:
         """Return how many letters wait for each recipient, and how many of them are overdue."""
         wanted = sql_select(_AWAITED.c.within, _AWAITED.c.begun_at, _AWAITED.c.recipients)

@@ -149,6 +149,8 @@ def show_opened(
         deliveries=deliveries,
         attempts=attempts,
         answer=answers[-1] if answers else None,
+        acknowledge_by=page.store.awaited.due_of(message.id),
+        reminders=[each for each in page.store.awaited.reminders(message.id) if each.told_at],
         may_answer=may_answer(request, found),
         lacks_reason=lacks_reason,
         lacks_day=lacks_day,

@@ -66,6 +66,23 @@ def test_opening_the_link_changes_nothing_and_the_button_acknowledges(site: Site
     assert answers(site, key) == [KARI]
 
 
+def test_the_letter_shows_until_when_it_waits_and_who_was_told(site: Site) -> None:
+    """Those who may open it see the time, and each person with the time of the mail."""
+    key, _ = linked(site)
+    address = f"/letters/{key}"
+    ola = site.user("ola", "receiver")
+    shown = ola.get(address).text
+    assert 'data-testid="acknowledge-by" datetime="2026-11-26T' in shown
+    assert 'data-testid="reminder"' not in shown
+    with site.store.awaited._database.write() as session:
+        (reminder,) = site.store.awaited.reminders(key)
+        reminder.told_at = NOW
+        session.merge(reminder)
+    assert 'data-step="deputy">kari@example.no' in ola.get(address).text
+    ola.post(f"{address}/acknowledge")
+    assert "acknowledge-by" not in ola.get(address).text
+
+
 def test_a_form_of_another_site_acknowledges_nothing(site: Site) -> None:
     """The browser says where the form was, and that is refused."""
     key, link = linked(site)
