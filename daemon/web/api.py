@@ -39,6 +39,7 @@ from daemon.store.content import ContentStore
 from daemon.web.description import describe
 from daemon.web.digests import digest_headers, digest_headers_of
 from daemon.web.list_cursor import cursor_place, cursor_text
+from daemon.web.person_answers import PersonAnswer, acknowledge_for, person_of
 from daemon.web.problem_details import ErrorsAsProblems, problem, unexpected_failure
 from daemon.web.tokens import WAIT, TokenGuard, TokenVerdict
 
@@ -84,6 +85,11 @@ class Api:
                 Route(
                     f"{base}/deliveries/{{id}}/reject",
                     self._guarded(self._reject),
+                    methods=["POST"],
+                ),
+                Route(
+                    f"{base}/messages/{{id}}/acknowledge",
+                    self._guarded(self._person),
                     methods=["POST"],
                 ),
                 Route(f"{base}/openapi.json", _open(describe)),
@@ -183,6 +189,17 @@ class Api:
         return await run_in_threadpool(
             self._settle_soon, _id(request), reason or "rejected without a reason"
         )
+
+    async def _person(self, request: Request) -> Response:
+        try:
+            answer = person_of(await request.body())
+        except (ValueError, RecursionError):
+            return problem(400, 'the body is not a JSON object such as {"by": "kari@example.no"}')
+        return await run_in_threadpool(self._acknowledge_message, _id(request), answer)
+
+    def _acknowledge_message(self, message_id: UUID, person: PersonAnswer) -> Response:
+        with wait_limit(_ANSWERS_WITHIN):
+            return JSONResponse(acknowledge_for(self.store, message_id, person, self.clock()))
 
     def _settle_soon(self, delivery_id: UUID, rejection: str | None) -> Response:
         with wait_limit(_ANSWERS_WITHIN):

@@ -104,3 +104,43 @@ def test_the_right_token_is_never_locked_out(clock: Clock) -> None:
     assert (tokens.judge(wrong[0]), len(problems.all())) == (TokenVerdict.WRONG, 1)
     clock.advance(minutes=61)
     assert problems.all() == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"by": " kari@example.no ", "note": "ringer"}', ("kari@example.no", "ringer")),
+        (b'{"by": "kari", "note": null, "more": 1}', ("kari", "")),
+        (b'{"by": "\\ud800\\u0000"}', ("?\ufffd", "")),
+        (b'{"by": "' + b"k" * 200 + b'"}', ("k" * 100, "")),
+        (b'{"by": " "}', None),
+        (b'{"by": 1}', None),
+        (b'{"by": "kari", "note": 1}', None),
+        (b"{}", None),
+        (b"", None),
+        (b"[" * 20_000, None),
+    ],
+)
+def test_a_program_says_which_person_has_a_letter(
+    store: Store, content: ContentStore, body: bytes, kept: tuple[str, str] | None
+) -> None:
+    """Who is named has it from then on; what names nobody is refused and changes nothing."""
+    letter = stored_letter()
+    store.letters.add([letter])
+    path = f"/messages/{letter.message.id}/acknowledge"
+    answer = ask(store, content, "POST", path, content=body)
+    answers = store.acknowledgements.of(letter.message.id)
+    assert [(each.by, each.note) for each in answers] == ([kept] if kept else [])
+    assert answer.status_code == (200 if kept else 400)
+    if kept:
+        assert (answer.json()["by"], answer.json()["note"]) == kept
+        again = ask(store, content, "POST", path, json={"by": "ola"})
+        assert again.json() == answer.json()
+        (event,) = store.events.page(kind="letter-acknowledged")
+        assert (event.user, event.about) == ("api", kept[0])
+
+
+def test_nobody_has_a_letter_that_is_not_here(store: Store, content: ContentStore) -> None:
+    """The answer is 404, as for every other call."""
+    path = f"/messages/{delivery_id(stored_letter().message.id, 'x', 1)}/acknowledge"
+    assert ask(store, content, "POST", path, json={"by": "ola"}).status_code == 404
