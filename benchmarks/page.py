@@ -127,12 +127,16 @@ def _pages(folder: Path, store: Store) -> Iterator[Figure]:
     store.users.add("kari", _NOW, Actor(name="benchmark"), grants=grants)
     cookie = f"{COOKIE}={store.sessions.begin('kari', '127.0.0.1', utc_now())}"
     newest = store.changes.newest(FollowedTable.LETTERS).key
+    calendar = store.calendars.make(utc_now(), Actor(name="benchmark"), user="kari")
     paths = (
         "/",
         "/letters",
         "/letters?q=avgift",
         "/letters?q=avgift+kommune",
         "/letters.csv?q=4321",
+        "/deadlines",
+        "/deadlines?group=overdue",
+        "/deadlines?recipient=mottaker-1",
         "/deliveries",
         "/deliveries?state=delivered",
         "/service",
@@ -144,8 +148,8 @@ def _pages(folder: Path, store: Store) -> Iterator[Figure]:
     with opened(stack.load_for_page(folder / "postmottak.toml").configuration) as (page, assets):
         app = application(page, assets)
         with TestClient(app, "http://127.0.0.1:8770", headers={"Cookie": cookie}) as browser:
-            for path in (*paths, f"/letters/{newest}"):
-                name = path.replace(newest, "ID")
+            for path in (*paths, f"/letters/{newest}", f"/deadlines/{calendar}.ics"):
+                name = path.replace(newest, "ID").replace(calendar, "TOKEN")
                 yield _figure(name, partial(_ask, browser, path), _PAGE_AT_MOST, _PAGE_TIMES)
 
 

@@ -29,6 +29,7 @@ class Templates:
     def __init__(self, shared: Mapping[str, Any]) -> None:
         """Prepare an environment for each language; `shared` is known to all templates."""
         self._environments = {each: _environment(each, shared) for each in LANGUAGES}
+        self._words = {each: translations(each) for each in LANGUAGES}  # read from files
 
     def render(self, name: str, language: str, values: Mapping[str, Any]) -> str:
         """Return the template's text. Raises jinja2's errors if something is missing in it."""
@@ -36,7 +37,7 @@ class Templates:
 
     def gettext(self, language: str, text: str, **values: object) -> str:
         """Return a text in a language, with its values."""
-        return translations(language).gettext(text) % values
+        return self._words[language].gettext(text) % values
 
 
 def _environment(language: str, shared: Mapping[str, Any]) -> Environment:
