@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from daemon.config.faults import FaultList
 from daemon.core.settings import DestinationSettings
+from daemon.core.working_days import Term, WorkingTerm
 
 
 class AcknowledgementSettings(BaseModel):
@@ -20,6 +21,8 @@ class AcknowledgementSettings(BaseModel):
     """A destination of type smtp; empty for the first one."""
     language: Literal["nb", "nn", "en"] = "nb"
     """Of the mails."""
+    deadline_warnings: tuple[WorkingTerm, ...] = (Term(working_days=5), Term(working_days=1))
+    """How long before a deadline those are warned whose letter it is."""
 
 
 def check_send_by(

@@ -171,17 +171,23 @@ class DeadlineAnswer(SQLModel, table=True):
 
 
 class DeadlineWarning(SQLModel, table=True):
-    """A warning of a letter's deadline that was given, so that it is not given again."""
+    """One person is warned of one letter's deadline. Rows are stored before anything is sent."""
 
     __tablename__ = "deadline_warnings"
 
-    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
-    due_at: datetime = Field(primary_key=True, description="the deadline that it was about")
-    step: str = Field(primary_key=True, description="how long before, as the configuration has it")
-    at: datetime
-    destinations: list[str] = Field(
-        default_factory=list, sa_type=JSON, description="which destinations sent it"
+    id: UUID = Field(primary_key=True)
+    message_id: UUID = Field(foreign_key="messages.id", index=True)
+    due_at: datetime = Field(description="the deadline that it is about")
+    step: str = Field(description="how long before, as the configuration has it")
+    address: str = Field(description="the person's e-mail address")
+    mail: UUID = Field(index=True, description="warnings of one mail share it, and its Message-ID")
+    planned_at: datetime
+    told_at: datetime | None = None
+    try_at: datetime | None = Field(
+        default=None, index=True, description="None if it is told or dropped"
     )
+    attempts: int = 0
+    last_error: str | None = None
 
 
 class Calendar(SQLModel, table=True):

@@ -14,11 +14,12 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 from daemon.core.times import NORWAY, in_utc, norwegian_day, shifted
-from daemon.core.working_days import Term, working_days_between
+from daemon.core.working_days import Term, day_after_working_days, working_days_between
 
 SENDER_DEFAULT = timedelta(days=7)
 """After the publish time: what eFormidling writes as dueDateTime of every letter by itself."""
 _LAST_MOMENT = time(23, 59, 59)
+_MORNING = time(7)  # in Norway, when people can still plan their day
 _WEEK = timedelta(days=7)
 _FAR = timedelta(days=400)
 """Senders write 9999-12-31, and days are counted one by one."""
@@ -182,6 +183,32 @@ def respond_by(published_at: datetime, term: Term) -> datetime:
     end = term.after(published_at)
     is_in_days = term.working_days or term.elapsed >= timedelta(days=1)
     return end_of_day(norwegian_day(end)) if is_in_days else end
+
+
+def warn_at(due_at: datetime, step: Term) -> datetime:
+    """Return when to warn so long before a deadline.
+
+    A step in days is taken in the morning of its day in Norway, a shorter one to the second.
+    """
+    if not step.working_days and step.elapsed < timedelta(days=1):
+        return step.before(due_at)
+    day = (
+        day_after_working_days(norwegian_day(due_at), -step.working_days)
+        if step.working_days
+        else norwegian_day(step.before(due_at))
+    )
+    return in_utc(datetime.combine(day, _MORNING, NORWAY))
+
+
+def due_warning(due_at: datetime, steps: Sequence[Term], now: datetime) -> Term | None:
+    """Return the last step that is to be taken by now; None before the first, and once it is due.
+
+    Earlier ones that were not taken, as of a letter that came late, are left out.
+    """
+    if now >= due_at:
+        return None
+    taken = [each for each in steps if warn_at(due_at, each) <= now]
+    return max(taken, key=lambda each: warn_at(due_at, each), default=None)
 
 
 def workdays_left(due_at: datetime, now: datetime) -> int:

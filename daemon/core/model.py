@@ -337,8 +337,7 @@ class DeliveryValues(SQLModel):
     )
     delivered_at: datetime | None = None
     awaiting_pickup: bool = Field(
-        default=False,
-        description="delivered, and not yet seen to be taken or rejected by the receiver",
+        default=False, description="delivered, and not yet seen to be taken or rejected"
     )
     taken_at: datetime | None = None
     rejection: str | None = Field(

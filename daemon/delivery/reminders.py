@@ -1,4 +1,4 @@
-"""Tells people of letters that nobody has acknowledged, by mail.
+"""Tells people of letters that nobody has acknowledged, and of deadlines, by mail.
 
 What is due is stored first and sent then, under a Message-ID that a repeat keeps. A mail that
 cannot be sent is tried again at growing intervals, holds up no letter, and is shown as a problem.
@@ -21,6 +21,7 @@ from daemon.core.errors import DiskFull, PostmottakError
 from daemon.core.outside_values import text_from
 from daemon.core.ports import Notifies
 from daemon.core.signed_links import signed
+from daemon.delivery.deadline_warnings import DeadlineWarner
 from daemon.delivery.reminder_text import reminder_mail
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.routing.ladder import plan
@@ -50,6 +51,10 @@ class ReminderSender:
     heartbeats: Heartbeats
     _idle: str = field(default="", init=False)
     """The version of the table with which nobody had to be told of anything."""
+    _warner: DeadlineWarner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._warner = DeadlineWarner(self.store)
 
     def loop(self, stopping: threading.Event) -> None:
         """Look until `stopping` is set. A full disk is waited out. Raises StoreError."""
@@ -65,10 +70,13 @@ class ReminderSender:
         """Store and send what is due; return how many mails were sent. Raises StoreError."""
         self.heartbeats.beat(REMINDERS)
         with self.active.use() as snapshot:
-            if not self._is_wanted(snapshot) or self.doubts():
+            if self.doubts():
                 return 0
+            warned = self._warner.look(snapshot, _mailing(snapshot), self.clock(), stopping)
+            if not self._is_wanted(snapshot):
+                return warned
             self._plan(snapshot, stopping)
-            return self._send(snapshot, stopping)
+            return warned + self._send(snapshot, stopping)
 
     def _is_wanted(self, snapshot: Snapshot) -> bool:
         """Whether a letter can wait; an installation that does not ask for it pays nothing."""

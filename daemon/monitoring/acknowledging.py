@@ -23,12 +23,16 @@ def of_people(store: Store, now: datetime) -> Iterator[Problem]:
                 text=f"{text}; see `postmottak messages list`",
                 critical=False,
             )
-    count, since, reason = store.awaited.failing()
-    if count and since:
+    for about, (count, since, reason) in (
+        ("", store.awaited.failing()),
+        ("deadlines", store.deadline_warnings.failing()),
+    ):
+        if not (count and since):
+            continue
         lasts = now - since >= NOTIFY_AFTER
         yield Problem(
             kind="unreminded",
-            about="",
+            about=about,
             count=count,
             since=since,
             text=f"People cannot be told of letters since {moment(since)}: {cause_of(reason)}",

@@ -158,6 +158,26 @@ def _people(
     }
 
 
+def responsible(
+    recipients: Iterable[str],
+    table: Table,
+    directory: Directory,
+    facts: Facts,
+    answered_by: str = "",
+) -> Mapping[str, str]:
+    """Return who is to be warned of a letter's deadline, by name with their address.
+
+    That is who has acknowledged it, if they can be told, or else the members of its `recipients`
+    (before delegation), or their manager; `facts` say when, and what covers depend on.
+    """
+    if answered_by and (person := _reachable([answered_by], directory)):
+        return person
+    known = tuple(name for name in recipients if name in table.recipients)
+    asked = [table.recipients[name] for name in covering(table, facts, known)]
+    members = _reachable([who for each in asked for who in each.members], directory)
+    return members or _reachable([each.manager for each in asked if each.members], directory)
+
+
 def _members(recipient: Recipient) -> Sequence[str]:
     return recipient.members or (recipient.email,)
 

@@ -25,6 +25,7 @@ from daemon.store.claims import Claim
 from daemon.store.confidential import ConfidentialLetters
 from daemon.store.covers import WAITING, Changed, Cover, Covers, Queued
 from daemon.store.database import Database
+from daemon.store.deadline_warnings import DeadlineWarnings
 from daemon.store.deadlines import Deadlines
 from daemon.store.decisions import Decided, Decisions, NewestDecision, Outline
 from daemon.store.delivery_list import (
@@ -79,6 +80,7 @@ __all__ = [
     "Cover",
     "Covers",
     "Database",
+    "DeadlineWarnings",
     "Deadlines",
     "Decided",
     "Decisions",
@@ -162,6 +164,7 @@ class Store:
         self.login_throttle = LoginThrottle(self._database)
         self.acknowledgements = Acknowledgements(self._database)
         self.deadlines = Deadlines(self._database)
+        self.deadline_warnings = DeadlineWarnings(self._database)
         self.due_letters = DueLetters(self._database)
         self.calendars = Calendars(self._database)
         self.awaited = Awaited(self._database)

@@ -40,6 +40,7 @@ _TERMS = (
         _DECISIONS.c.respond_by,
         _DECISIONS.c.why["respond_within"].as_string().label("within"),
         _DECISIONS.c.recipients,
+        _DECISIONS.c.chosen,
     )
     .where(_DECISIONS.c.message_id.in_(_IDS))
     .order_by(_DECISIONS.c.number)
@@ -95,6 +96,8 @@ class DueLetter:
     title: str
     confidential: bool
     recipients: Sequence[str]
+    chosen: Sequence[str]
+    """The recipients before delegation."""
     facts: DeadlineFacts
     acknowledged_by: str
     """Empty if nobody has."""
@@ -132,19 +135,20 @@ class DueLetters:
             facts = read_facts(connection, ids)
         with self._database.read_one() as connection:
             named = connection.execute(_TERMS, these)
-            recipients = {row.message_id: row.recipients for row in named}
+            decided = {row.message_id: row for row in named}
         with self._database.read_one() as connection:
             received = read_acknowledged(connection, ids)
         return [
             DueLetter(
                 **{**row, "confidential": secret, "title": "" if secret else row["title"]},
-                recipients=recipients[row["id"]],
+                recipients=decided[row["id"]].recipients,
+                chosen=decided[row["id"]].chosen,
                 facts=facts[row["id"]],
                 acknowledged_by=received.get(row["id"], ("", None))[0],
             )
             for row in letters
             for secret in (is_guarded(row["service"], confidential=row["confidential"]),)
-            if row["id"] in facts and row["id"] in recipients
+            if row["id"] in facts and row["id"] in decided
         ]
 
     def _named(self, since: datetime | None, until: datetime | None) -> set[UUID]:

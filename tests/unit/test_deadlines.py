@@ -257,14 +257,18 @@ def test_letters_by_their_deadlines(store: Store) -> None:
     assert len(list(store.due_letters.between(None, None))) == 4
 
 
-def test_it_goes_with_the_letter(store: Store, letter: UUID) -> None:
-    """Retention deletes what persons said with the letter, and says how many answers there were."""
-    store.deadlines.confirm(letter, "kari", NOW, KARI, due_at=CHRISTMAS, note="en merknad")
+def delete_all(store: Store, letter: UUID) -> dict[str, Any]:
+    """Let retention delete a letter; return how much that was."""
     claims = store.outbox.claim("x", NOW, timedelta(hours=1), 9)
     receipt = Receipt(reference="x", details={})
     store.outbox.end([results.delivered(each, receipt, NOW, NOW) for each in claims])
-    parts = dict.fromkeys(LetterPart, "rule")
-    done = store.retention.delete({letter: parts}, "service", NOW)
+    done = store.retention.delete({letter: dict.fromkeys(LetterPart, "rule")}, "service", NOW)
     (metadata,) = [each for each in done if each.part is LetterPart.METADATA]
-    assert metadata.what["deadlines"] == 1
+    return metadata.what
+
+
+def test_it_goes_with_the_letter(store: Store, letter: UUID) -> None:
+    """Retention deletes what persons said with the letter, and says how many answers there were."""
+    store.deadlines.confirm(letter, "kari", NOW, KARI, due_at=CHRISTMAS, note="en merknad")
+    assert delete_all(store, letter)["deadlines"] == 1
     assert list(store.deadlines.answers(letter)) == []

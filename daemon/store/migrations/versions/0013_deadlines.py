@@ -41,14 +41,23 @@ def _create_tables() -> None:
     op.create_index("deadlines_by_due", "deadlines", ["due_at"], unique=False)
     op.create_table(
         "deadline_warnings",
+        sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("message_id", sa.Uuid(), nullable=False),
         sa.Column("due_at", UTCDateTime(), nullable=False),
         sa.Column("step", sa.String(), nullable=False),
-        sa.Column("at", UTCDateTime(), nullable=False),
-        sa.Column("destinations", sa.JSON(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("mail", sa.Uuid(), nullable=False),
+        sa.Column("planned_at", UTCDateTime(), nullable=False),
+        sa.Column("told_at", UTCDateTime(), nullable=True),
+        sa.Column("try_at", UTCDateTime(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("last_error", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"]),
-        sa.PrimaryKeyConstraint("message_id", "due_at", "step"),
+        sa.PrimaryKeyConstraint("id"),
     )
+    for column in ("message_id", "mail", "try_at"):
+        name = f"ix_deadline_warnings_{column}"
+        op.create_index(name, "deadline_warnings", [column], unique=False)
     op.create_table(
         "calendars",
         sa.Column("id", sa.String(), nullable=False),

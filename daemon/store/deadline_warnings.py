@@ -1,0 +1,137 @@
+"""Who is warned of which deadline: stored first, and sent then."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from sqlmodel import col, func, select, update
+
+from daemon.core.bookkeeping import DeadlineWarning
+from daemon.store.database import Database
+
+_NAMESPACE = UUID("2d0a1e5c-7f4b-5b8e-9b57-0d6b1f3c4e28")
+_AT_ONCE = 500  # warnings that are read to be sent
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedWarning:
+    """A person is to be warned of a deadline."""
+
+    message_id: UUID
+    due_at: datetime
+    step: str
+    address: str
+
+    @property
+    def id(self) -> UUID:
+        """The id, which is the same whenever it is planned again."""
+        facts = f"{self.message_id} {self.due_at.isoformat()} {self.step} {self.address.lower()}"
+        return uuid5(_NAMESPACE, facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningMail:
+    """One mail for one person."""
+
+    id: UUID
+    address: str
+    planned_at: datetime
+    attempts: int
+    warnings: Sequence[PlannedWarning]
+
+
+class DeadlineWarnings:
+    """Warnings of deadlines."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def given(self, ids: Sequence[UUID]) -> set[tuple[UUID, datetime, str]]:
+        """Return the letters, deadlines and steps of which somebody is or was to be warned."""
+        wanted = select(
+            DeadlineWarning.message_id, DeadlineWarning.due_at, DeadlineWarning.step
+        ).where(col(DeadlineWarning.message_id).in_(ids))
+        with self._database.read() as session:
+            return {(key, due_at, step) for key, due_at, step in session.exec(wanted)}
+
+    def keep(self, planned: Sequence[PlannedWarning], now: datetime) -> int:
+        """Store what is planned, one mail for each person; return how many are new."""
+        mails: dict[str, UUID] = {}
+        count = 0
+        with self._database.write() as session:
+            for each in planned:
+                if session.get(DeadlineWarning, each.id):
+                    continue
+                session.add(
+                    DeadlineWarning(
+                        id=each.id,
+                        message_id=each.message_id,
+                        due_at=each.due_at,
+                        step=each.step,
+                        address=each.address,
+                        mail=mails.setdefault(each.address.lower(), each.id),
+                        planned_at=now,
+                        try_at=now,
+                    )
+                )
+                count += 1
+        return count
+
+    def due_mails(self, now: datetime) -> list[WarningMail]:
+        """Return the mails that may be sent now."""
+        wanted = (
+            select(DeadlineWarning)
+            .where(col(DeadlineWarning.try_at) <= now)
+            .order_by(col(DeadlineWarning.try_at), col(DeadlineWarning.id))
+            .limit(_AT_ONCE)
+        )
+        found: defaultdict[UUID, list[DeadlineWarning]] = defaultdict(list)
+        for row in self._database.rows(wanted):
+            found[row.mail].append(row)
+        return [
+            WarningMail(
+                id=key,
+                address=some[0].address,
+                planned_at=some[0].planned_at,
+                attempts=some[0].attempts,
+                warnings=[
+                    PlannedWarning(
+                        message_id=each.message_id,
+                        due_at=each.due_at,
+                        step=each.step,
+                        address=each.address,
+                    )
+                    for each in some
+                ],
+            )
+            for key, some in found.items()
+        ]
+
+    def told(self, mail: UUID, now: datetime | None) -> None:
+        """Record that a mail was accepted; without a time, that nothing was left to say in it."""
+        with self._database.write() as session:
+            these = update(DeadlineWarning).where(col(DeadlineWarning.mail) == mail)
+            session.exec(these.values(told_at=now, try_at=None, last_error=None))
+
+    def put_off(self, mail: UUID, try_at: datetime, reason: str) -> None:
+        """Record that a mail could not be sent, and when it is tried again."""
+        with self._database.write() as session:
+            these = update(DeadlineWarning).where(col(DeadlineWarning.mail) == mail)
+            attempts = col(DeadlineWarning.attempts) + 1
+            session.exec(these.values(try_at=try_at, last_error=reason, attempts=attempts))
+
+    def failing(self) -> tuple[int, datetime | None, str]:
+        """Return how many mails cannot be sent, since when, and the reason of one of them."""
+        failed = col(DeadlineWarning.try_at).is_not(None), col(DeadlineWarning.attempts) > 0
+        wanted = select(
+            func.count(func.distinct(col(DeadlineWarning.mail))),
+            func.min(DeadlineWarning.planned_at),
+            func.max(DeadlineWarning.last_error),
+        ).where(*failed)
+        with self._database.read() as session:
+            count, since, reason = session.exec(wanted).one()
+        return int(count), since, str(reason or "")
