@@ -20,7 +20,7 @@ _LONGEST = 200  # characters of a title or a sender
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Words:
+class _WarningWords:
     one: str
     many: str
     due: str
@@ -32,7 +32,7 @@ class _Words:
     without_page: str
 
 
-_NB = _Words(
+_NB = _WarningWords(
     one="En frist nærmer seg",
     many="{count} frister nærmer seg",
     due="Frist {when}, {days} arbeidsdager igjen, {source}",
@@ -47,7 +47,7 @@ _NB = _Words(
     read_it="Hva brevet og loven sier om fristen, må du lese selv.",
     without_page="Brevets nummer: {id}",
 )
-_NN = _Words(
+_NN = _WarningWords(
     one="Ein frist nærmar seg",
     many="{count} fristar nærmar seg",
     due="Frist {when}, {days} arbeidsdagar att, {source}",
@@ -62,7 +62,7 @@ _NN = _Words(
     read_it="Kva brevet og lova seier om fristen, må du lese sjølv.",
     without_page="Nummeret til brevet: {id}",
 )
-_EN = _Words(
+_EN = _WarningWords(
     one="A deadline is near",
     many="{count} deadlines are near",
     due="Due {when}, working days left: {days}, {source}",
@@ -100,7 +100,9 @@ def warning_mail(
     )
 
 
-def _lines(letters: Sequence[DueLetter], words: _Words, url: str, now: datetime) -> Iterator[str]:
+def _lines(
+    letters: Sequence[DueLetter], words: _WarningWords, url: str, now: datetime
+) -> Iterator[str]:
     for letter in sorted(letters, key=_due_at)[:AT_MOST]:
         yield _named(letter, words)
         yield _due(letter, words, now)
@@ -116,7 +118,7 @@ def _due_at(letter: DueLetter) -> datetime:
     return letter.facts.holds.due_at
 
 
-def _named(letter: DueLetter, words: _Words) -> str:
+def _named(letter: DueLetter, words: _WarningWords) -> str:
     if letter.confidential:
         return words.confidential
     title = one_line(letter.title)[:_LONGEST] or words.untitled
@@ -124,7 +126,7 @@ def _named(letter: DueLetter, words: _Words) -> str:
     return f"{sender}: {title}" if sender else title
 
 
-def _due(letter: DueLetter, words: _Words, now: datetime) -> str:
+def _due(letter: DueLetter, words: _WarningWords, now: datetime) -> str:
     holds, due_at = letter.facts.holds, _due_at(letter)
     assert holds  # or nobody would be warned
     return words.due.format(
