@@ -12,7 +12,7 @@ import typer
 from daemon.cli import completion, deadline_calendars
 from daemon.cli.output import Json, print_json, print_list, whoami
 from daemon.cli.stored import Limit, opened_store
-from daemon.cli.tables import local, printable
+from daemon.cli.tables import day_in_norway, printable
 
 if TYPE_CHECKING:
     from daemon.core.deadlines import DeadlineFacts
@@ -95,7 +95,7 @@ def _line(letter: DueLetter, names: Mapping[UUID, str], now: datetime) -> list[o
     assert holds  # or it would not be listed
     return [
         names[letter.id],
-        local(holds.due_at, "%Y-%m-%d"),
+        day_in_norway(holds.due_at),
         workdays_left(holds.due_at, now),
         holds.source.value,
         "" if letter.confidential else letter.sender_name or letter.sender_org,
@@ -202,7 +202,7 @@ def _say(key: UUID, facts: DeadlineFacts, what: str, *, json: bool) -> None:
     if json:
         print_json({"message": key, "deadline": deadline_facts(facts, utc_now())})
         return
-    day = local(holds.due_at, "%Y-%m-%d") if holds else ""
+    day = day_in_norway(holds.due_at) if holds else ""
     typer.echo(f"message {key} {what.format(day=day, by=printable(holds.by if holds else ''))}")
 
 

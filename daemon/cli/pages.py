@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from daemon.cli.tables import in_words, local, print_heading, print_page, printable
+from daemon.cli.tables import day_in_norway, in_words, local, print_heading, print_page, printable
 
 Facts = Mapping[str, Any]
 """What `--json` prints of a letter or a delivery."""
@@ -133,7 +133,7 @@ def _deadline(deadline: Facts | None) -> str:
     if deadline is None:
         return ""
     by = f" by {printable(deadline['confirmed_by'])}" if deadline["confirmed_by"] else ""
-    return f"{local(deadline['due_at'], '%Y-%m-%d')}, {deadline['source']}{by}"
+    return f"{day_in_norway(deadline['due_at'])}, {deadline['source']}{by}"
 
 
 def _origin(facts: Facts) -> list[tuple[str, object]]:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from daemon.cli.streams import drawn
-from daemon.core.times import FIRST, LAST, written
+from daemon.core.times import FIRST, LAST, in_norway, written
 
 _GAP = 2  # blanks between two columns
 _SHORT_TIME = "%Y-%m-%d %H:%M %Z"
@@ -24,6 +24,11 @@ def local(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
     except OverflowError:  # a sender's first or last day of the calendar
         here = FIRST if moment.year <= FIRST.year else LAST
     return written(here, form)
+
+
+def day_in_norway(moment: datetime) -> str:
+    """Return the day of a deadline, which is one in Norway wherever the machine is."""
+    return written(in_norway(moment), "%Y-%m-%d")
 
 
 def printable(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -67,8 +68,13 @@ def test_the_list_is_by_date(command: Command, letters: dict[str, UUID]) -> None
     assert "secret" not in text
 
 
-def test_a_person_confirms_and_drops(command: Command, letters: dict[str, UUID]) -> None:
-    """Who and when are recorded and shown; dropped, it is on no list, and confirmed again it is."""
+def test_a_person_confirms_and_drops(
+    command: Command, letters: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who and when are recorded and shown, with the day in Norway wherever the machine is; dropped,
+    it is on no list, and confirmed again it is."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
     key = str(letters["soon"])
     ended = command("deadlines", "confirm", key[:8], "2031-12-24", "--by", "Kari Nordmann")
     day = "2031-12-24"
@@ -88,6 +94,8 @@ def test_a_person_confirms_and_drops(command: Command, letters: dict[str, UUID])
     assert isinstance(again, dict)
     assert again["deadline"]["source"] == "confirmed"
     assert "2031-12-24, confirmed by" in command("messages", "show", key).out
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_what_is_refused(command: Command, letters: dict[str, UUID]) -> None:
