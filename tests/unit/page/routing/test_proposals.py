@@ -68,6 +68,22 @@ def test_three_equal_moves_are_a_proposal(desk: Desk) -> None:
     assert desk.store.drafts.find("anna") is None
 
 
+@pytest.mark.parametrize("language", ["nb", "nn", "en"])
+def test_many_are_counted_in_each_language(desk: Desk, language: str) -> None:
+    """Of many letters some are named, and the others counted."""
+    anna = desk.site.user("anna", "router")
+    anna.headers["Cookie"] += f"; lang={language}"
+    keys = [letter(desk, f"a-{number}") for number in range(14)]
+    for key in keys[:8]:
+        move(desk, key)
+    text = anna.get("/routing/proposals").text
+    more = {"nb": "og %d brev til", "nn": "og %d brev til", "en": "and %d more letters"}[language]
+    assert more % 3 in text
+    assert {"nb": "og ett brev til", "nn": "og eitt brev til", "en": "and one more letter"}[
+        language
+    ] in text
+
+
 def test_an_accepted_one_is_published_like_every_edit(desk: Desk) -> None:
     """It is in the user's draft, before the route that had decided; published, it is proposed no
     longer, and the next such letter goes where people had moved the others."""
