@@ -113,6 +113,22 @@ class Rerouter:
         changed = self._carry_out(letter.message.id, decision, again=decision.destinations)
         return changed or Changed(added=(), withdrawn=())
 
+    def replace(self, message: UUID, old: str, new: str) -> Changed:
+        """Put one recipient of a letter in the place of another; the others have it as before.
+
+        A confidential letter stays as it is, unless a route for confidential post names the new
+        one. Raises NotFound if the letter was deleted.
+        """
+        letter, table = self.store.decisions.decided(message), self.table()
+        chosen = [new if each == old else each for each in letter.decision.chosen]
+        known = (each for each in dict.fromkeys(chosen) if each in table.recipients)
+        facts = facts_of_stored(letter, self.clock())
+        changed = None
+        if not facts.confidential or new in table.appointed:
+            decision = assign(table, facts, *known, direct=tuple(letter.decision.direct))
+            changed = self._carry_out(letter.message.id, decision, again=())
+        return changed or Changed(added=(), withdrawn=())
+
     def apply(
         self, since: datetime, on_change: Callable[[UUID, Changed], object] = do_nothing
     ) -> Applied:

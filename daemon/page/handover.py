@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from uuid import UUID
 
 from daemon.core.accounts import known_as
 from daemon.core.errors import NotFound, OperatorError
@@ -44,8 +45,8 @@ class HandOver:
     to: str
     holds: Sequence[Holding]
     draft: Draft
-    letters: Sequence[Outline]
-    """Letters of the recipient that is handed over, which move to the other."""
+    letters: Sequence[UUID]
+    """Letters of the recipient that is handed over, which are the other's then."""
     lacking: Sequence[str]
     """Recipients whose letters the other may not receive on the page."""
 
@@ -90,13 +91,20 @@ class HandOvers:
         today = norwegian_day(self.clock())
         found = list(edits(self._rows, name, to or name, today))
         theirs = recipients_of(self._rows["recipient"], name)
-        letters = self._waiting(theirs)
+        letters, due = self._waiting(theirs), self._due(theirs)
+        moving = {
+            **{each.id: each.decision.recipients for each in letters},
+            **due,
+        }
         return HandOver(
             name=name,
             to=to,
-            holds=[*(each.holding for each in found), *self._of_store(name, theirs, letters)],
+            holds=[
+                *(each.holding for each in found),
+                *self._of_store(name, len(letters), len(due)),
+            ],
             draft=Draft(self.text, _edited(self.text, found) if to else self.text),
-            letters=letters if name in self.table.recipients else (),
+            letters=[key for key, to_whom in moving.items() if name in to_whom],
             lacking=self._lacking(theirs, to) if to else (),
         )
 
@@ -142,16 +150,19 @@ class HandOvers:
         route, row = self.table.route(letter.decision.route), self.table.recipients.get(recipient)
         return bool((route and route.acknowledge_within) or (row and row.acknowledge_within))
 
-    def _of_store(
-        self, name: str, recipients: frozenset[str], letters: Sequence[Outline]
-    ) -> Iterator[Holding]:
+    def _due(self, recipients: frozenset[str]) -> dict[UUID, Sequence[str]]:
+        """Return the letters with an open deadline that go to these recipients, and to whom."""
         since = self.clock() - _DUE_SINCE
-        due = self.store.due_letters.between(since, None) if recipients else ()
+        return {
+            each.id: each.recipients
+            for each in (self.store.due_letters.between(since, None) if recipients else ())
+            if not each.is_done and not recipients.isdisjoint(each.recipients)
+        }
+
+    def _of_store(self, name: str, letters: int, due: int) -> Iterator[Holding]:
         counts = {
-            HoldingKind.LETTERS: len(letters),
-            HoldingKind.DEADLINES: sum(
-                not each.is_done and not recipients.isdisjoint(each.recipients) for each in due
-            ),
+            HoldingKind.LETTERS: letters,
+            HoldingKind.DEADLINES: due,
             HoldingKind.CALENDARS: self.store.handovers.calendars(name),
         }
         for kind, count in counts.items():
@@ -179,7 +190,7 @@ class HandOvers:
         if handed.letters:
             self.store.letters.note_table(table.version, table.text, self.clock())
         for each in handed.letters:
-            rerouter.route(each.id, handed.to)
+            rerouter.replace(each, handed.name, handed.to)
         now = self.clock()
         self.store.handovers.finish(handed.name, handed.to, now, by, handed.counts)
 

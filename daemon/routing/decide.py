@@ -80,16 +80,19 @@ def decide(table: Table, facts: Facts, earlier: Earlier | None = None) -> Decisi
     return _decision(table, facts, None, copies, None) if facts.confidential and copies else None
 
 
-def assign(table: Table, facts: Facts, recipient: str) -> Decision:
-    """Return an operator's decision: the letter goes to this recipient, or to its cover."""
-    recipients, covers = _covered(table, facts, (recipient,))
+def assign(table: Table, facts: Facts, *chosen: str, direct: tuple[str, ...] = ()) -> Decision:
+    """Return an operator's decision: the letter goes to these recipients, or to their covers.
+
+    `direct` are destinations without a recipient.
+    """
+    recipients, covers = _covered(table, facts, chosen)
     return Decision(
         version=table.version,
         route=OPERATOR,
-        chosen=(recipient,),
+        chosen=chosen,
         recipients=recipients,
-        direct=(),
-        destinations=_destinations(table, recipients, ()),
+        direct=direct,
+        destinations=_destinations(table, recipients, direct),
         acknowledge_within=_within(table, None, recipients, facts),
         why=_why(facts, None, [], None, covers),
     )

@@ -113,7 +113,12 @@ FIRST = {
     "postmottak web users enable kari": (_KARI,),
 }
 """Commands that must run before a command makes sense."""
-ASKING = ("deliveries resend", "routes apply", "deliveries retry --state")
+ASKING = (
+    "deliveries resend",
+    "routes apply",
+    "deliveries retry --state",
+    "recipients handover",
+)
 """Commands that ask before they change anything."""
 CODES: dict[str, int] = {}
 """Exit codes other than 0 that the documents mention."""
@@ -174,6 +179,8 @@ class Newcomer:
             "WSDL": "arkiv.wsdl",
             "FILE": "COPY",
             "RECIPIENT": "post",
+            "FROM": "regnskap",
+            "TO": "post",
             "NAME": "mappe",
             "500": "2",
             "/backup/2026-11-24": str(place / "backup"),

@@ -11,11 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app
+from daemon.core.model import DeliveryState
 from daemon.monitoring.problems import find_problems
 from daemon.page.app import application
 from daemon.page.assets import Assets
+from daemon.page.editing.draft import version_of
 from daemon.routing.table import parse_table
 from daemon.store.users import Actor, RoleGrant
+from tests.unit.conftest import stored_letter
 from tests.unit.page.conftest import Site
 from tests.unit.page.test_letters_page import keep
 from tests.unit.page.test_overview import write_key
@@ -185,6 +188,34 @@ def test_a_recipient_is_handed_over_by_a_command(
     again = _command(office, monkeypatch, "hansen", "regnskap", "--yes")
     assert again.output == "hansen holds nothing\n"
     assert len(office.store.events.page(kind="handed-over")) == 1
+
+
+def test_a_letter_of_several_moves_for_one_of_them(
+    office: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter with an open deadline goes to the other instead of the one who left, and to those
+    who had it besides as before, without a second delivery; a confidential one, for which no route
+    names the other, stays; and what a person is a member of does not move."""
+    keys = []
+    for name, secret in (("c", False), ("d", True)):
+        letter = stored_letter(name, ("erp",), confidential=secret)
+        letter.message.due_at = office.clock()
+        letter.decision.recipients = letter.decision.chosen = ["hansen", "post"]
+        letter.deliveries[0].recipients = ["post"]
+        letter.deliveries[0].state = DeliveryState.DELIVERED
+        office.store.letters.add([letter])
+        keys.append(letter.message.id)
+    office.clock.advance(minutes=1)
+    office.store.letters.note_table(version_of(TABLE), TABLE, office.clock())
+    shown = office.visitor("anna").get("/admin/handover/hansen?to=regnskap").text
+    assert 'data-kind="deadlines" data-about="hansen" data-count="2"' in shown
+    assert "3 brev som ingen er ferdig med, blir flyttet til regnskap." in shown
+    done = _command(office, monkeypatch, "hansen", "regnskap", "--yes")
+    assert done.exit_code == 0, done.output
+    decided = [office.store.decisions.decided(key).decision.recipients for key in keys]
+    assert decided == [["regnskap", "post"], ["hansen", "post"]]
+    deliveries = office.store.queries.deliveries(message_id=keys[0])
+    assert [each.recipients for each in deliveries] == [["post"], ["regnskap", "post"]]
 
 
 @pytest.mark.parametrize(
