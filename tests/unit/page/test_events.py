@@ -144,6 +144,7 @@ def test_the_history_of_the_routing_table(store: Store) -> None:
         "by": "anna",
         "reason": "ny avdeling",
         "source": ChangeSource.ROLLBACK,
+        "approved_by": None,
         "counts": {"moved": 3},
     }
     older = store.routing_changes.page(before=known + 3, limit=2)
