@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.connector_calls import call_connector
@@ -34,6 +36,18 @@ class ListedChannel:
     def expected(self) -> bool:
         """Whether the problem does not count: the resource was only presumed, and is refused."""
         return self.refused and self.channel.presumed
+
+
+def abreast(channels: Sequence[Channel]) -> list[Channel]:
+    """Return the channels so that those of different parties come side by side.
+
+    A party's first call fetches its token, and calls for the same party would wait for that.
+    """
+    by_party: defaultdict[str, list[Channel]] = defaultdict(list)
+    for each in channels:
+        by_party[each.party].append(each)
+    rows = zip_longest(*by_party.values())
+    return [each for row in rows for each in row if each is not None]
 
 
 def list_channel(

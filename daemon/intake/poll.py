@@ -28,7 +28,7 @@ from daemon.core.ports import Channel, Mailbox
 from daemon.delivery.reservations import Reservations
 from daemon.intake.counters import IntakeCounters
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
-from daemon.intake.listing import ListedChannel, list_channel, moved_bookmark
+from daemon.intake.listing import ListedChannel, abreast, list_channel, moved_bookmark
 from daemon.intake.notices import Notices
 from daemon.intake.ready import ReadyLetters, without_unpublished
 from daemon.intake.together import FetchTogether
@@ -91,7 +91,7 @@ class Intake:
         that they need not wait for those that follow. A problem with a channel or a letter is in
         the summary, and affects no other. Raises StoreError if nothing can be kept.
         """
-        channels = mailbox.channels() if channels is None else channels
+        channels = abreast(mailbox.channels() if channels is None else channels)
         summary, limiter = IntakeSummary(), self._limiter()
         with self._pool() as pool:
             bookmarks = self.store.bookmarks.of_channels(mailbox.name, channels)
