@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.bell import bell
 from benchmarks.fast import fast, is_shortened
 from benchmarks.memory import idle, memory
 from benchmarks.page import page
@@ -30,6 +31,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "stored": stored,
     "size": size,
     "waiting": waiting,
+    "bell": bell,
     "page": page,
     "idle": idle,
     "routing": lambda _: routing(100_000),
