@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -26,7 +27,12 @@ _NAMESPACE = UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21")
 
 def message_id(mailbox: str, external_id: str) -> UUID:
     """Return the id of the letter that `mailbox` (its configured name) knows as `external_id`."""
-    return uuid5(uuid5(_NAMESPACE, mailbox), external_id)
+    return uuid5(_mailbox_id(mailbox), external_id)
+
+
+@lru_cache(maxsize=64)
+def _mailbox_id(mailbox: str) -> UUID:
+    return uuid5(_NAMESPACE, mailbox)
 
 
 def delivery_id(message: UUID, destination: str, generation: int) -> UUID:

@@ -28,10 +28,7 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?", re.ASCII
 )
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+', re.DOTALL)
-_SUSPECT = re.compile(
-    r"\\u(?:[dD][89a-fA-F]|0000)|\d{19}|(?<![\w-])-?\d[\d.]*[eE]\+?\d{3}|NaN|Infinity"
-)
-"""What a JSON document has if `storable` may change something in it, or if it is quite harmless."""
+_NOT_TEXT_ESCAPED = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 _DIGITS = 20  # of -2**63, with its sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSET_YEARS = frozenset({1, 9999})
@@ -43,12 +40,18 @@ def text_from(value: object) -> str:
 
     Halves of surrogate pairs and NUL cannot be stored.
     """
-    return _NOT_TEXT.sub("\ufffd", value) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if is_storable(value) else _NOT_TEXT.sub("\ufffd", value)
 
 
 def is_storable(value: str) -> bool:
     """Whether the text can be stored, and used in an id, as it is."""
-    return not _NOT_TEXT.search(value)
+    try:
+        value.encode()  # which costs a tenth of a search by a pattern
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 def time_if_set(moment: datetime | None) -> datetime | None:
@@ -111,15 +114,15 @@ def json_from(data: str | bytes) -> Any:
         found = _loads(document)
     except RecursionError:
         found = _loads(_shallow(document))
-    return found if is_plainly_storable(document) else storable(found)
+    return found if _is_plain(document) else storable(found)
 
 
-def is_plainly_storable(document: str) -> bool:
-    """Whether it is certain, at a glance, that `storable` changes nothing in this JSON document."""
+def _is_plain(document: str) -> bool:
+    """Whether it is certain, at a glance, that `storable` changes nothing that `_loads` returns."""
     return (
         document.count("[") + document.count("{") <= DEEPEST_READ
-        and not _NOT_TEXT.search(document)
-        and not _SUSPECT.search(document)
+        and is_storable(document)
+        and not _NOT_TEXT_ESCAPED.search(document)
     )
 
 
@@ -177,7 +180,8 @@ def _whole(number: int) -> int | str:
 
 
 def _loads(document: str) -> Any:
-    return json.loads(document, parse_int=_integer, parse_constant=str)
+    """Parse JSON, with numbers as `storable` has them."""
+    return json.loads(document, parse_int=_integer, parse_float=_real, parse_constant=str)
 
 
 def _integer(digits: str) -> int | str:
@@ -185,7 +189,12 @@ def _integer(digits: str) -> int | str:
 
     Python would refuse the whole document for a number of more than 4300 digits.
     """
-    return int(digits) if len(digits) <= _DIGITS else digits
+    return _whole(int(digits)) if len(digits) <= _DIGITS else digits
+
+
+def _real(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else str(number)
 
 
 def _decoded(data: bytes) -> str:

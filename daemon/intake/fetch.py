@@ -36,7 +36,7 @@ from daemon.core.model import (
     ThreadValues,
     delivery_id,
 )
-from daemon.core.outside_values import identifier_from, is_plainly_storable, storable
+from daemon.core.outside_values import identifier_from, storable
 from daemon.core.ports import Channel, Mailbox
 from daemon.intake.rerouting import awaited_values, decide_in_thread, decision_values
 from daemon.routing.decide import Decision
@@ -158,7 +158,7 @@ class Fetcher:
         Raises StoreError and MailboxError.
         """
         letter = _storable_letter(_letter((yield LetterRequest(ref=ref))))
-        if letter.envelope.ref != replace(ref, service=letter.envelope.service):
+        if not _is_of(ref, letter.envelope):
             raise MailboxUnavailable(
                 "the mailbox answered with another letter than the one requested; it is asked "
                 "again at the next poll"
@@ -213,7 +213,7 @@ class Fetcher:
             except PartUnavailable as error:
                 state = PartState(error.state)
         return AttachmentValues(
-            **{**storable(part.model_dump()), "state": state},
+            **{**storable(vars(part)), "state": state},
             message_id=ref.message_id,
             position=place,
             safe_name=safe_name(part.original_name, part.media_type, place, _kind(part, found)),
@@ -262,6 +262,16 @@ def _letter(answer: Letter | Staged | None) -> Letter:
     return answer
 
 
+def _is_of(ref: LetterRef, found: Envelope) -> bool:
+    """Whether it is the letter that was asked for. The service may be another one."""
+    return (ref.external_id, ref.mailbox, ref.party, ref.resource) == (
+        found.external_id,
+        found.mailbox,
+        found.party,
+        found.resource,
+    )
+
+
 def _staged(answer: Letter | Staged | None) -> Staged:
     assert isinstance(answer, Staged)
     return answer
@@ -280,20 +290,9 @@ def _kind(part: Part, staged: Staged | None) -> str:
 
 def _storable_letter(letter: Letter) -> Letter:
     """Return the letter without what no database can hold; the mailbox should have seen to it."""
-    if _is_plainly_storable(letter.envelope):
-        return letter
-    given = letter.envelope.model_dump()
+    given = vars(letter.envelope)
     sound = storable(given) | {"altinn2_id": identifier_from(given["altinn2_id"])}
     return letter if sound == given else replace(letter, envelope=Envelope(**sound))
-
-
-def _is_plainly_storable(envelope: Envelope) -> bool:
-    """Whether that is certain at a glance, which costs a tenth."""
-    number = envelope.altinn2_id
-    try:
-        return number == identifier_from(number) and is_plainly_storable(envelope.model_dump_json())
-    except ValueError:  # pydantic writes no half of a surrogate pair
-        return False
 
 
 def _stored_letter(
@@ -305,7 +304,7 @@ def _stored_letter(
 ) -> StoredLetter:
     key, now = envelope.ref.message_id, facts.at
     return StoredLetter(
-        message=MessageValues(**envelope.model_dump(), id=key, fetched_at=now),
+        message=MessageValues(**vars(envelope), id=key, fetched_at=now),
         attachments=attachments,
         decision=decision_values(key, decision, now, envelope.published_at),
         deliveries=first_deliveries(key, decision, now),
