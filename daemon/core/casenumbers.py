@@ -17,7 +17,7 @@ def case_numbers(text: str) -> tuple[str, ...]:
     Months (12/2026), school years (2026/27, 2026/2027) and days (21/12) look like case numbers and
     are left out. Invisible characters do not split a number.
     """
-    return tuple(dict.fromkeys(_found(readable(text))))
+    return tuple(dict.fromkeys(_found(readable(text)))) if "/" in text else ()
 
 
 def _found(text: str) -> Iterator[str]:

@@ -91,6 +91,8 @@ def _ascii(text: str) -> str:
 
     What has no such form stays as it is.
     """
+    if text.isascii():
+        return text.lower()
     apart = unicodedata.normalize("NFKD", text).casefold()
     bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
     return bare.translate(_NO_DECOMPOSITION)

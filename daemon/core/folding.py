@@ -35,6 +35,8 @@ def readable(text: str) -> str:
 
     Case and accents stay.
     """
+    if _is_simple(text):
+        return text.strip()
     return _BLANKS.sub(" ", _composed(text)).strip()
 
 
@@ -44,6 +46,11 @@ def readable_expression(expression: str) -> str:
     A blank with a quantifier after it stays separate.
     """
     return _REPEATED.sub("", _BLANK.sub(" ", _composed(expression)))
+
+
+def _is_simple(text: str) -> bool:
+    """Whether there is nothing to leave out or to compose, as in most texts."""
+    return text.isascii() and text.isprintable() and "  " not in text
 
 
 def _composed(text: str) -> str:
@@ -56,6 +63,8 @@ def fold(text: str) -> str:
 
     Blanks at each end stay, as one.
     """
+    if _is_simple(text):
+        return text.lower()
     return _BLANKS.sub(" ", _UNSEEN.sub("", _bare(text)))
 
 
