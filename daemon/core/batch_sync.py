@@ -41,14 +41,28 @@ class BatchSync:
         anything was written: errors are reported to it. Where a share supports no sync at all,
         nothing is done.
         """
-        if len(descriptors) >= _FROM and self._is_wanted(opened_before):
-            began = _now()
-            _sync_file_system(opened_before)
-            if _now() - began > _SLOW:
-                self._left_alone_until = _now() + _LEAVE_ALONE
-        else:
+        if not self._synced_together(opened_before, len(descriptors)):
             for each in descriptors:
                 sync_one(each)
+
+    def sync_paths(self, opened_before: int, paths: Collection[str]) -> None:
+        """Do the same for files and folders that are not open."""
+        if not self._synced_together(opened_before, len(paths)):
+            for path in paths:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    sync_one(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def _synced_together(self, opened_before: int, many: int) -> bool:
+        if many < _FROM or not self._is_wanted(opened_before):
+            return False
+        began = _now()
+        _sync_file_system(opened_before)
+        if _now() - began > _SLOW:
+            self._left_alone_until = _now() + _LEAVE_ALONE
+        return True
 
     def _is_wanted(self, folder: int) -> bool:
         return _now() >= self._left_alone_until and can_sync_file_system(folder)

@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
@@ -40,7 +40,7 @@ class ContentStore:
         """Create the folder if it is missing. Raises StoreError."""
         self._folder = folder
         self._temporary = folder / "tmp"
-        self._durable_folders: set[Path] = set()
+        self._durable_folders: set[str] = set()
         self._naming = threading.Lock()
         self._syncing = threading.Lock()
         self._failures = 0
@@ -91,8 +91,7 @@ class ContentStore:
         try:
             with self._errors_named():
                 self._sync([each.temporary for each in staged], staged)
-                folders = {each.parent for each in map(self._name, staged)}
-                self._sync(folders, staged)
+                self._sync(set(map(self._name, staged)), staged)
         except BaseException:
             self.discard(staged)
             raise
@@ -100,7 +99,7 @@ class ContentStore:
     def discard(self, staged: Iterable[Staged]) -> None:
         """Remove the bytes, unless they have been published."""
         for each in staged:
-            each.temporary.unlink(missing_ok=True)
+            Path(each.temporary).unlink(missing_ok=True)
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -112,43 +111,41 @@ class ContentStore:
                 f"the content folder {self._folder} cannot be written: {error.strerror}"
             ) from error
 
-    def _sync(self, paths: Collection[Path], staged: Sequence[Staged]) -> None:
+    def _sync(self, paths: Collection[str], staged: Sequence[Staged]) -> None:
         """Sync files or folders. A failure counts for everything that is being staged.
 
         The kernel reports it once, and it may be another thread's bytes that it could not write.
         """
-        with ExitStack() as opened, self._syncing:
+        with self._syncing:
             if any(each.failures != self._failures for each in staged):
                 raise OSError(errno.EIO, "an earlier write failed")
-            descriptors = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
-            for each in descriptors:
-                opened.callback(os.close, each)
             try:
-                self._batch_sync.sync(self._root, descriptors)
+                self._batch_sync.sync_paths(self._root, paths)
             except OSError:
                 self._failures += 1
                 raise
 
-    def _name(self, staged: Staged) -> Path:
-        """Give the file its name, and return that.
+    def _name(self, staged: Staged) -> str:
+        """Give the file its name, and return the folder that it is in.
 
         What another thread has published, or created a folder for, may not be durable yet, so its
         folder is synced again by the caller.
         """
-        final = self.path(staged.kept.sha256)
-        folder = final.parent
+        sha256 = staged.kept.sha256
+        folder = f"{self._folder}/{sha256[:2]}"
         if folder not in self._durable_folders:
-            make_folder(folder)
+            make_folder(Path(folder))
             sync(self._folder)
             self._durable_folders.add(folder)
+        final = f"{folder}/{sha256}"
         with self._naming:
-            if final.exists():
+            if os.path.exists(final):  # noqa: PTH110  # a Path for each file costs more than this
                 # needed again, by a letter that may not be stored yet: `remove` leaves it alone
                 os.utime(final)
-                staged.temporary.unlink()
+                Path(staged.temporary).unlink()
             else:
-                staged.temporary.rename(final)
-        return final
+                os.rename(staged.temporary, final)  # noqa: PTH104  # likewise
+        return folder
 
     def open(self, sha256: str) -> FileIO:
         """Open the bytes for reading, without a buffer: they are read in large pieces.

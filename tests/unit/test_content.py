@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -169,11 +168,19 @@ def test_a_folder_that_is_lost(content: ContentStore, folder: Path, broken: str)
 
 def test_a_full_disk(content: ContentStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is full is told from one that is broken, and what did not fit is removed."""
-    descriptor, name = tempfile.mkstemp(dir=folder / "tmp")
-    os.close(descriptor)
-    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (os.open("/dev/full", os.O_WRONLY), name))
+    make = os.open
+
+    def make_full(path: str, flags: int, mode: int = 0o777) -> int:
+        descriptor = make(path, flags, mode)
+        if flags & os.O_CREAT:
+            os.dup2(full, descriptor)
+        return descriptor
+
+    full = make("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(os, "open", make_full)
     with pytest.raises(DiskFull, match=str(folder)):
         content.put([b"x" * MEGABYTE])
+    os.close(full)
     assert files(folder) == []
 
 
