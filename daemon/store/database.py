@@ -24,6 +24,7 @@ from daemon.core.errors import DiskFull, NotStorable, StoreBusy, StoreError
 from daemon.core.outside_values import json_from
 from daemon.runtime.owner import create_file, make_folder
 from daemon.store.busy import BusyWait, is_busy
+from daemon.store.column_text import json_text, write_moments_fast
 from daemon.store.kept_journals import JournalKeeper
 from daemon.store.migrations import HEAD
 
@@ -124,8 +125,13 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
         # SQLite would leave it to the umask who may read it
         create_file(Path(database))
     engine = create_engine(
-        url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of
+        url,
+        hide_parameters=True,
+        pool_use_lifo=True,
+        json_serializer=json_text,
+        json_deserializer=_json_of,
     )
+    write_moments_fast(engine.dialect)
     event.listen(engine, "connect", partial(_prepare_connection, busy_wait))
     event.listen(engine, "do_execute", partial(_execute, busy_wait))
     journals = JournalKeeper(Path(database or ":memory:"))
