@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.bell import bell
 from benchmarks.fast import fast, is_shortened
+from benchmarks.ladder import ladder
 from benchmarks.memory import idle, memory
 from benchmarks.page import page
 from benchmarks.report import Figure
@@ -33,6 +34,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "waiting": waiting,
     "bell": bell,
     "page": page,
+    "ladder": ladder,
     "idle": idle,
     "routing": lambda _: routing(100_000),
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -90,14 +91,14 @@ class ReminderSender:
         return found
 
     def _plan(self, snapshot: Snapshot, stopping: threading.Event | None) -> None:
-        now = self.clock()
+        now, mails = self.clock(), dict[str, UUID]()
         while letters := self.store.awaited.to_look_at(now):
             directory = self.store.awaited.directory()
             plans = [
                 (each, plan(each.waiting, each.taken, snapshot.table, directory, now))
                 for each in letters
             ]
-            count = self.store.awaited.keep(plans, now, now + _AT_LATEST)
+            count = self.store.awaited.keep(plans, mails, now, now + _AT_LATEST)
             self.heartbeats.beat(REMINDERS)
             if count:
                 _log.info("people are to be told of letters", reminders=count, looked_at=len(plans))

@@ -7,12 +7,13 @@ repeats it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import bindparam, func, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
@@ -31,7 +32,12 @@ from daemon.store.database import Database, table_of
 
 _AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
 _PAUSE = timedelta(seconds=10)
-_MANY = 500  # letters that are planned in one transaction
+_LOOK_AGAIN = (
+    update(_AWAITED)
+    .where(_AWAITED.c.message_id == bindparam("letter"))
+    .values(look_at=bindparam("at"))
+)
+_MANY = 200  # letters that are planned in one transaction, which others wait for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,29 +114,43 @@ class Awaited:
             for row, service, confidential in rows
         ]
 
-    def keep(self, plans: Sequence[tuple[OpenLetter, Plan]], now: datetime, again: datetime) -> int:
+    def keep(
+        self,
+        plans: Sequence[tuple[OpenLetter, Plan]],
+        mails: dict[str, UUID],
+        now: datetime,
+        again: datetime,
+    ) -> int:
         """Store what is due, and when to look next, `again` at the latest; return how many.
 
         A letter that was answered or moved meanwhile is left out. A person who is told of several
-        letters gets one mail.
+        letters gets one mail: `mails` has its id by address, and is added to.
         """
-        mails: dict[str, UUID] = {}
-        count = 0
         with self._database.write() as session:
-            for letter, made in plans:
-                done = session.execute(
-                    update(AwaitedLetter)
-                    .where(
-                        col(AwaitedLetter.message_id) == letter.message_id,
-                        col(AwaitedLetter.decision) == letter.decision,
-                        col(AwaitedLetter.look_at).is_not(None),
-                    )
-                    .values(look_at=_bounded(made.look_at, now, again))
-                )
-                if getattr(done, "rowcount", 0):
-                    for due in made.due:
-                        count += _add(session, letter, due, mails, now)
-        return count
+            connection = session.connection()
+            ids = [letter.message_id for letter, _ in plans]
+            still = sql_select(_AWAITED.c.message_id, _AWAITED.c.decision).where(
+                _AWAITED.c.message_id.in_(ids), _AWAITED.c.look_at.is_not(None)
+            )
+            here = {(key, number) for key, number in connection.execute(still)}
+            kept = [each for each in plans if (each[0].message_id, each[0].decision) in here]
+            rows = [
+                row for letter, made in kept for due in made.due for row in _rows(letter, due, now)
+            ]
+            known = sql_select(_REMINDERS.c.id).where(_REMINDERS.c.message_id.in_(ids))
+            before = set(connection.execute(known).scalars())
+            new = [row for row in rows if row["id"] not in before]
+            for row in new:
+                row["mail"] = mails.setdefault(row["address"].lower(), row["id"])
+            if new:
+                connection.execute(insert(_REMINDERS), new)
+            if kept:
+                looks = [
+                    {"letter": letter.message_id, "at": _bounded(made.look_at, now, again)}
+                    for letter, made in kept
+                ]
+                connection.execute(_LOOK_AGAIN, looks)
+        return len(new)
 
     def due_mails(self, now: datetime) -> list[DueMail]:
         """Return the mails that may be sent now; letters that were answered are left out.
@@ -307,31 +327,21 @@ def _bounded(look_at: datetime | None, now: datetime, latest: datetime) -> datet
     return max(now + _PAUSE, min(look_at or latest, latest))
 
 
-def _add(
-    session: Session, letter: OpenLetter, due: DueStep, mails: dict[str, UUID], now: datetime
-) -> int:
-    """Add the reminders of a step that are not there yet; return how many."""
-    count = 0
+def _rows(letter: OpenLetter, due: DueStep, now: datetime) -> Iterator[dict[str, Any]]:
+    """Yield a step's reminders, each without its mail."""
     for person, address in due.people.items():
-        key = reminder_id(letter.message_id, letter.decision, due.step, due.round, address)
-        if session.get(Reminder, key):
-            continue
-        session.add(
-            Reminder(
-                id=key,
-                message_id=letter.message_id,
-                decision=letter.decision,
-                step=due.step,
-                round=due.round,
-                person=person,
-                address=address,
-                mail=mails.setdefault(address.lower(), key),
-                planned_at=now,
-                try_at=now,
-            )
-        )
-        count += 1
-    return count
+        yield {
+            "id": reminder_id(letter.message_id, letter.decision, due.step, due.round, address),
+            "message_id": letter.message_id,
+            "decision": letter.decision,
+            "step": due.step,
+            "round": due.round,
+            "person": person,
+            "address": address,
+            "planned_at": now,
+            "try_at": now,
+            "attempts": 0,
+        }
 
 
 def _mail(key: UUID, some: Iterable[tuple[Reminder, Message]]) -> DueMail:

@@ -158,7 +158,7 @@ def test_a_dead_sender_in_routing_toml() -> None:
             "Not: due within",
             "snart",
             (
-                "Routes!AJ2 (Not: due within): is not a valid duration. Write a whole number and "
+                "Routes!AL2 (Not: due within): is not a valid duration. Write a whole number and "
                 's, m, h or d, such as "5m"'
             ),
         ),
@@ -313,7 +313,7 @@ def test_every_fault_at_once(table: Table, path: Path) -> None:
         cell(book, "Routes", 3, "Enabled").value = "kanskje"
 
     places = [line.partition(":")[0] for line in told(edited(table, path, edit))]
-    assert places == ["Routes!C2 (Senders)", "Routes!W3 (Enabled)", "Covers!D2 (Ends)"]
+    assert places == ["Routes!C2 (Senders)", "Routes!Y3 (Enabled)", "Covers!D2 (Ends)"]
 
 
 @by_every_program
@@ -333,9 +333,9 @@ def test_merged_cells_are_named(table: Table, path: Path, by: str) -> None:
     ("edit", "expected"),
     [
         (
-            lambda book: book["Routes"].__setitem__("AK1", "Merknad"),
+            lambda book: book["Routes"].__setitem__("AM1", "Merknad"),
             (
-                "Routes!AK1: 'Merknad' is not a known heading. A heading that begins with # is "
+                "Routes!AM1: 'Merknad' is not a known heading. A heading that begins with # is "
                 "for remarks"
             ),
         ),
@@ -347,20 +347,20 @@ def test_merged_cells_are_named(table: Table, path: Path, by: str) -> None:
             ),
         ),
         (
-            lambda book: book["Routes"].__setitem__("AK1", "deputy"),
+            lambda book: book["Routes"].__setitem__("AM1", "deputy"),
             (
-                "Routes!AK1: 'deputy' is not a known heading. A heading that begins with # is for "
+                "Routes!AM1: 'deputy' is not a known heading. A heading that begins with # is for "
                 "remarks"
             ),
         ),
         (
-            lambda book: book["Routes"].__setitem__("AK1", "Kopi til"),
-            "Routes!AK1: the column 'Kopi til' appears twice, first in F1. Remove one of them",
+            lambda book: book["Routes"].__setitem__("AM1", "Kopi til"),
+            "Routes!AM1: the column 'Kopi til' appears twice, first in F1. Remove one of them",
         ),
         (
-            lambda book: book["Routes"].__setitem__("AK3", "ring Kari"),
+            lambda book: book["Routes"].__setitem__("AM3", "ring Kari"),
             (
-                "Routes!AK3: the column has no heading, but this cell has content. Empty the "
+                "Routes!AM3: the column has no heading, but this cell has content. Empty the "
                 "cell, or give the column a heading that begins with #"
             ),
         ),

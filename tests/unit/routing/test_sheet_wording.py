@@ -45,7 +45,7 @@ def test_all_faults_of_a_norwegian_sheet_come_at_once_in_its_words(
 
     assert [each.partition("!")[2] for each in told(edited(table, path, edit, language="nb"))] == [
         f"J2 (Saksnumre): Excel has turned this cell into true or false: SANN. {AGAIN}",
-        "W2 (I bruk): 'kanskje' must be ja or nei. Write ja or nei",
+        "Y2 (I bruk): 'kanskje' must be ja or nei. Write ja or nei",
         "C3 (Første dag): '21. juli' is not a date. Write it as 21.12.2026",
         "E3 (Til): 'pots' is not a known recipient. Did you mean 'post'?",
         f"D2 (Siste dag): 01.01.2026 is before 21.12.2026, the first day. {CORRECT}",
