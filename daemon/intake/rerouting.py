@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from daemon.core.deadlines import respond_by
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DecisionValues
 from daemon.core.spelling import did_you_mean
+from daemon.core.working_days import term
 from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import HistoricLetter
 from daemon.routing.facts import Facts, facts_of, is_guarded
@@ -109,7 +111,10 @@ class Rerouter:
         """
         letter = self.store.decisions.decided(message)
         facts = facts_of_stored(letter, self.clock())
-        decision = self._decide(facts) if to is None else self._to_recipient(facts, to)
+        if to is None:
+            decision = self._decide(facts)
+        else:
+            decision = self._as_before(message, self._to_recipient(facts, to))
         changed = self._carry_out(letter.message.id, decision, again=decision.destinations)
         return changed or Changed(added=(), withdrawn=())
 
@@ -126,6 +131,7 @@ class Rerouter:
         changed = None
         if not facts.confidential or new in table.appointed:
             decision = assign(table, facts, *known, direct=tuple(letter.decision.direct))
+            decision = self._as_before(message, decision)
             changed = self._carry_out(letter.message.id, decision, again=())
         return changed or Changed(added=(), withdrawn=())
 
@@ -203,6 +209,13 @@ class Rerouter:
                 f"The letter is confidential, and no route for confidential post names {name!r}"
             )
         return assign(table, facts, name)
+
+    def _as_before(self, message: UUID, decision: Decision) -> Decision:
+        """Let a letter go on waiting for a person, if a route or another recipient asked for it."""
+        before = self.store.awaited.of(message)
+        if decision.acknowledge_within or before is None or before.look_at is None:
+            return decision
+        return dataclasses.replace(decision, acknowledge_within=term(before.within))
 
     def _carry_out(
         self, key: UUID, decision: Decision, *, again: Iterable[str], after: int | None = None

@@ -30,9 +30,8 @@ from daemon.routing.holdings import (
     recipients_of,
 )
 from daemon.routing.table import Table
-from daemon.store import Actor, Outline, Store
+from daemon.store import Actor, Store
 
-_LOOKED_BACK = timedelta(days=90)
 _DUE_SINCE = timedelta(days=365)
 _KINDS = ("recipient", "route", "delegation")
 
@@ -91,11 +90,7 @@ class HandOvers:
         today = norwegian_day(self.clock())
         found = list(edits(self._rows, name, to or name, today))
         theirs = recipients_of(self._rows["recipient"], name)
-        letters, due = self._waiting(theirs), self._due(theirs)
-        moving = {
-            **{each.id: each.decision.recipients for each in letters},
-            **due,
-        }
+        letters, due = self.store.handovers.waiting(theirs), self._due(theirs)
         return HandOver(
             name=name,
             to=to,
@@ -104,7 +99,7 @@ class HandOvers:
                 *self._of_store(name, len(letters), len(due)),
             ],
             draft=Draft(self.text, _edited(self.text, found) if to else self.text),
-            letters=[key for key, to_whom in moving.items() if name in to_whom],
+            letters=[key for key, to_whom in {**letters, **due}.items() if name in to_whom],
             lacking=self._lacking(theirs, to) if to else (),
         )
 
@@ -134,21 +129,6 @@ class HandOvers:
                 f"{to!r} is neither a user, nor in the routing table, nor an e-mail address; "
                 + (did_you_mean(to, self.known()) or "`postmottak web users list` shows users")
             )
-
-    def _waiting(self, recipients: frozenset[str]) -> list[Outline]:
-        """Return the letters of the last months that these recipients should have acknowledged."""
-        since = self.clock() - _LOOKED_BACK
-        theirs = [
-            each
-            for each in (self.store.decisions.since(since) if recipients else ())
-            if any(self._asks(each, name) for name in recipients & {*each.decision.recipients})
-        ]
-        return self.store.handovers.unanswered(theirs)
-
-    def _asks(self, letter: Outline, recipient: str) -> bool:
-        """Whether the letter waits for a person of the recipient."""
-        route, row = self.table.route(letter.decision.route), self.table.recipients.get(recipient)
-        return bool((route and route.acknowledge_within) or (row and row.acknowledge_within))
 
     def _due(self, recipients: frozenset[str]) -> dict[UUID, Sequence[str]]:
         """Return the letters with an open deadline that go to these recipients, and to whom."""

@@ -25,6 +25,7 @@ from daemon.core.awaited import (
     Reminder,
     reminder_id,
 )
+from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
 from daemon.core.model import Mark, MarkState, Message, MessageKind, Policy
 from daemon.core.working_days import term
 from daemon.routing.ladder import Directory, DueStep, Plan, Taken, WaitingLetter
@@ -255,13 +256,24 @@ class Awaited:
 
 
 def begin(session: Session, values: AwaitedValues | None, message_id: UUID) -> None:
-    """Let a letter wait from a new decision on, or no more if it needs no acknowledgement."""
+    """Let a letter wait from a new decision on, or no more if it needs no acknowledgement.
+
+    One that somebody has acknowledged stays theirs, and waits no more: nobody could end that.
+    """
     row = session.get(AwaitedLetter, message_id)
-    if values:
+    if values and not _is_acknowledged(session, message_id):
         session.merge(AwaitedLetter(**values.model_dump()))
     elif row:
         row.look_at = None
         session.add(row)
+
+
+def _is_acknowledged(session: Session, message_id: UUID) -> bool:
+    wanted = select(Acknowledgement.number).where(
+        Acknowledgement.message_id == message_id,
+        Acknowledgement.state == AcknowledgementState.ACKNOWLEDGED,
+    )
+    return session.exec(wanted.limit(1)).first() is not None
 
 
 def acknowledged(session: Session, message_id: UUID, now: datetime) -> None:

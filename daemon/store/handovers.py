@@ -11,15 +11,14 @@ from sqlalchemy import ColumnElement, or_
 from sqlmodel import col, delete, select
 
 from daemon.core.accounts import Event, User, known_as
-from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState, Calendar
+from daemon.core.awaited import AwaitedLetter
+from daemon.core.bookkeeping import Calendar
 from daemon.store.database import Database
-from daemon.store.decisions import Outline
 from daemon.store.events import append
 from daemon.store.users import Actor
 
 HANDED_OVER = "handed-over"
 """The kind of the event."""
-_PIECE = 500
 
 
 class Handovers:
@@ -28,17 +27,14 @@ class Handovers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def unanswered(self, letters: Sequence[Outline]) -> list[Outline]:
-        """Return those of the letters that nobody has acknowledged, in their order."""
-        ids = [each.id for each in letters]
-        answered = set[UUID]()
-        for start in range(0, len(ids), _PIECE):
-            some = select(Acknowledgement.message_id).where(
-                col(Acknowledgement.message_id).in_(ids[start : start + _PIECE]),
-                Acknowledgement.state == AcknowledgementState.ACKNOWLEDGED,
-            )
-            answered.update(self._database.rows(some))
-        return [each for each in letters if each.id not in answered]
+    def waiting(self, recipients: Collection[str]) -> dict[UUID, Sequence[str]]:
+        """Return the letters that wait for people of these recipients, and for whom each does."""
+        wanted = select(AwaitedLetter.message_id, AwaitedLetter.recipients).where(
+            col(AwaitedLetter.look_at).is_not(None)
+        )
+        with self._database.read() as session:
+            rows = session.exec(wanted).all() if recipients else []
+        return {key: named for key, named in rows if not {*recipients}.isdisjoint(named)}
 
     def calendars(self, name: str) -> int:
         """Return how many calendars are of the user or the recipient."""

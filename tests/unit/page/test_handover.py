@@ -20,8 +20,8 @@ from daemon.routing.table import parse_table
 from daemon.store.users import Actor, RoleGrant
 from tests.unit.conftest import stored_letter
 from tests.unit.page.conftest import Site
-from tests.unit.page.test_letters_page import keep
 from tests.unit.page.test_overview import write_key
+from tests.unit.reminding import awaited
 
 TABLE = """\
 # who gets what
@@ -85,13 +85,21 @@ def office(site: Site) -> Site:
     site.user("anna", "router", "admin")
     for name in ("ola", "kari"):
         site.user(name, RoleGrant(role="receiver", recipients=("eiendom",)))
-    keep(site, "a", "regnskap")
-    keep(site, "b", "hansen")
+    _waits(site, "a", "regnskap")
+    _waits(site, "b", "hansen")
     site.clock.advance(minutes=1)
     (site.folder / "routing.toml").write_text(TABLE, encoding="utf-8")
     table = parse_table(TABLE, "routing.toml", ("erp",))
     site.store.letters.note_table(table.version, TABLE, site.clock())
     return site
+
+
+def _waits(site: Site, name: str, recipient: str) -> None:
+    """Store a letter that somebody of a recipient is to acknowledge."""
+    letter = stored_letter(name, ("erp",))
+    letter.decision.recipients = letter.decision.chosen = [recipient]
+    waits = awaited(letter.message.id, site.clock(), (recipient,))
+    site.store.letters.add([replace(letter, awaited=waits)])
 
 
 def _file(site: Site) -> str:
@@ -183,6 +191,9 @@ def test_a_recipient_is_handed_over_by_a_command(
         ("eiendom", "hansen", 2020),
     ]
     assert office.store.decisions.decided(waiting).decision.recipients == ["regnskap"]
+    moved = office.store.awaited.of(waiting)
+    assert moved
+    assert moved.recipients == ["regnskap"]
     (event,) = office.store.events.page(kind="handed-over")
     assert (event.about, event.details["to"], event.details["letters"]) == ("hansen", "regnskap", 1)
     again = _command(office, monkeypatch, "hansen", "regnskap", "--yes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,10 @@ import pytest
 from daemon.core.model import DeliveryState
 from daemon.routing.table import parse_table
 from daemon.store.users import RoleGrant
+from tests.unit.conftest import stored_letter
 from tests.unit.page.conftest import ROUTING, Site
 from tests.unit.page.test_letters_page import keep
+from tests.unit.reminding import awaited
 
 SECRET = RoleGrant(role="confidential")
 
@@ -89,3 +92,33 @@ def test_a_confidential_letter_moves_among_those_appointed(site: Site) -> None:
     assert anna.post(f"/letters/{key}/route", data={"to": "regnskap"}).status_code == 400
     assert anna.post(f"/letters/{key}/route", data={"to": "eiendom"}).status_code == 303
     assert _recipients(site, key) == ["eiendom"]
+
+
+def test_a_moved_letter_waits_as_it_did(site: Site) -> None:
+    """A letter that waits for a person because its route asked for it waits for the new recipient's
+    people; one that somebody has acknowledged waits no more, because nobody could end that."""
+    keys, anna = [], site.user("anna", "router", "receiver")
+    for name in ("a", "b"):
+        letter = stored_letter(name, ("erp",))
+        letter.decision.recipients = letter.decision.chosen = ["regnskap"]
+        waits = awaited(letter.message.id, site.clock(), ("regnskap",))
+        site.store.letters.add([replace(letter, awaited=waits)])
+        keys.append(letter.message.id)
+    site.clock.advance(minutes=1)
+    text = ROUTING.replace(
+        'deliver_to = ["erp"]', 'deliver_to = ["erp"]\nacknowledge_within = "2d"'
+    )
+    for table_text in (ROUTING, text):
+        table = parse_table(table_text, "routing.toml", ("erp",))
+        site.clock.advance(minutes=1)
+        site.store.letters.note_table(table.version, table_text, site.clock())
+        to = "eiendom" if table_text is ROUTING else "regnskap"
+        anna.post(f"/letters/{keys[0]}/route", data={"to": to})
+        row = site.store.awaited.of(keys[0])
+        assert row
+        assert (row.recipients, row.look_at is not None) == ([to], True)
+    anna.post(f"/letters/{keys[1]}/acknowledge")
+    anna.post(f"/letters/{keys[1]}/route", data={"to": "eiendom"})
+    row = site.store.awaited.of(keys[1])
+    assert row
+    assert row.look_at is None
