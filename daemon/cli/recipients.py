@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daemon.cli import completion
 from daemon.cli.confirmation import DryRun, Yes, confirm
 from daemon.cli.output import Json, options, print_json, whoami
 from daemon.cli.stored import wake_service
@@ -47,10 +48,19 @@ def hand_over(
     from_: Annotated[
         str,
         typer.Argument(
-            metavar="FROM", help="Who leaves: an e-mail address, a user name or a recipient."
+            metavar="FROM",
+            help="Who leaves: an e-mail address, a user name or a recipient.",
+            autocompletion=completion.recipients,
         ),
     ],
-    to: Annotated[str, typer.Argument(metavar="TO", help="Who takes over, named likewise.")],
+    to: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO",
+            help="Who takes over, named likewise.",
+            autocompletion=completion.recipients,
+        ),
+    ],
     *,
     yes: Yes = False,
     dry_run: DryRun = False,
