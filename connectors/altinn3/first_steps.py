@@ -52,8 +52,8 @@ def steps(jwk: str) -> Iterator[str]:
     """Yield what to do, in order, one paragraph each."""
     yield (
         "Ask Altinn (servicedesk@altinn.no) to give your organisation the scope "
-        "altinn:correspondence.read, and digdir:dialogporten"
-        " for `postmottak discover`."
+        "altinn:correspondence.read, and digdir:dialogporten, with which Postmottak asks who has "
+        "something new, instead of listing every channel, and for `postmottak discover`."
     )
     yield (
         "In Digdir's Samarbeidsportalen, create a Maskinporten client with these scopes. Never add "
@@ -79,7 +79,11 @@ def steps(jwk: str) -> Iterator[str]:
     yield (
         "Have someone who manages the organisation's access in Altinn open the confirmUrl in the "
         "answer and approve. No role includes confidential post: the main administrator has to "
-        "give that package. Write the organisation numbers as `parties`."
+        "give that package. Write the organisation numbers as `parties`. What was just approved "
+        "shows in Dialogporten after up to 15 minutes, so wait before you look for a fault there. "
+        "If one system user acts for many organisations, as an accounting house's does, write the "
+        "house's number as `system_user`; each client must delegate the access package to the "
+        "house."
     )
     yield (
         "Then verify every step with `postmottak check`, and find the resources that carry your "

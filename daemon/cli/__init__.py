@@ -24,6 +24,7 @@ import typer
 from daemon.cli import (
     checks,
     completion,
+    coverage,
     deadlines,
     deliveries,
     destinations,
@@ -65,6 +66,7 @@ for _part in (
     checks,
     discover,
     status,
+    coverage,
     messages,
     deadlines,
     deliveries,

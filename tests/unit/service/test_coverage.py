@@ -1,0 +1,81 @@
+"""`coverage`: whose post can be read, and whose delegation is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon.core.bookkeeping import Bookmark
+from daemon.core.parties import MailboxParty
+from daemon.service import stack
+from tests.unit.conftest import NOW
+from tests.unit.service.conftest import Command
+
+READ, REFUSED, NEW, GONE = "991825827", "974761076", "971032081", "974760673"
+
+
+@pytest.fixture
+def clients(command: Command, configuration_file: Path) -> None:
+    """Four clients: one that is read, one without a delegation, one that is new, one that left."""
+    command("poll")
+    store = stack.open_store(stack.load_configuration(configuration_file))
+    rows = [(READ, "4255/8", True), (READ, "5504/1", False), (REFUSED, "4255/8", False)]
+    store.bookmarks.save(
+        [
+            Bookmark(
+                mailbox="altinn",
+                party=party,
+                service=service,
+                resource=service,
+                begun=begun,
+                refused=not begun,
+            )
+            for party, service, begun in rows
+        ]
+    )
+    store.mailbox_parties.save(
+        MailboxParty(
+            mailbox="altinn",
+            party=party,
+            name=f"Firma {party}",
+            found_at=NOW,
+            gone_at=NOW if party == GONE else None,
+        )
+        for party in (READ, REFUSED, NEW, GONE)
+    )
+    store.close()
+
+
+def test_each_client_is_listed(command: Command, clients: None) -> None:
+    """Ordinary and confidential post apart, and what is not known yet as such."""
+    ended = command("coverage", "--clients", "--json")
+    found = {each["party"]: (each["ordinary"], each["confidential"]) for each in ended.json}
+    assert found == {
+        READ: (True, False),
+        REFUSED: (False, None),
+        NEW: (None, None),
+        GONE: (None, None),
+    }
+    assert ended.code == 3
+    out = command("coverage", "--clients").out
+    assert all(each in out for each in (READ, REFUSED, NEW, GONE, "Firma", "not known yet"))
+
+
+def test_what_is_missing_comes_first(command: Command, clients: None) -> None:
+    """Without --clients only those are listed whose post cannot be read, with what to do."""
+    out = command("coverage").out
+    assert REFUSED in out
+    assert GONE in out
+    assert NEW not in out
+    assert "2 of 4 organisations cannot be read" in out
+    missing = command("coverage", "--json").json
+    assert (missing["organisations"], len(missing["missing"])) == (4, 2)
+
+
+def test_without_a_store_row_nothing_is_missing(command: Command) -> None:
+    """A mailbox that was never read has nothing to report."""
+    command("poll")
+    ended = command("coverage")
+    assert ended.code == 0
+    assert "1 organisations can be read" in ended.out
