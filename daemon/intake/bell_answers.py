@@ -52,9 +52,12 @@ class Hearing:
         return dict(self._until)
 
     def questions(self, now: datetime) -> Mapping[str, datetime]:
-        """Return since when to ask for each party whose turn it is."""
+        """Return since when to ask for each party whose turn it is.
+
+        Never from a time to come, which a clock that was wrong can leave behind.
+        """
         return {
-            party: shifted(until, -self._overlap)
+            party: shifted(min(until, now), -self._overlap)
             for party, until in self._until.items()
             if self._ask_again.get(party, now) <= now
         }

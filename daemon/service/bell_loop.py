@@ -103,9 +103,9 @@ class BellLoop:
         """
         if not summary.refused:
             self.problems.end(BELL, self.name)
-            if self._refusals or not record.rang_at:
+            if self._refusals:
                 self._refusals.clear()
-                _log.info("the bell is used", mailbox=self.name)
+                _log.info("the bell can be used again", mailbox=self.name)
             return
         listed = len(summary.listed_parties)
         whom = f"{listed} organisations" if summary.heard else "any organisation"

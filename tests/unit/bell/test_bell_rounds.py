@@ -202,3 +202,15 @@ def test_a_lost_right_is_noticed_within_a_day(world: BellWorld) -> None:
     world.rounds(rounds, 8)
     lost = [each for each in world.store.queries.bookmarks() if each.refused]
     assert [(each.party, each.resource) for each in lost] == [(PARTY, TAX)]
+
+
+def test_a_clock_that_was_ahead_does_not_silence_the_bell(world: BellWorld) -> None:
+    """A time to come, which a wrong clock left in the record, is not asked from."""
+    rounds = world.start()
+    world.rounds(rounds, 4)
+    record = world.record
+    record.asked_until = world.altinn.clock.now() + timedelta(days=400)
+    world.store.bells.save(record)
+    letter = world.publish()
+    world.rounds(world.start())
+    assert world.kept() == [letter]
