@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -22,17 +22,12 @@ from sqlmodel import Field, SQLModel
 
 from daemon.core.columns import enum_column
 
-_NAMESPACE = UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21")
+_mailbox_id = lru_cache(64)(partial(uuid5, UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21")))
 
 
 def message_id(mailbox: str, external_id: str) -> UUID:
     """Return the id of the letter that `mailbox` (its configured name) knows as `external_id`."""
     return uuid5(_mailbox_id(mailbox), external_id)
-
-
-@lru_cache(maxsize=64)
-def _mailbox_id(mailbox: str) -> UUID:
-    return uuid5(_NAMESPACE, mailbox)
 
 
 def delivery_id(message: UUID, destination: str, generation: int) -> UUID:
@@ -139,7 +134,7 @@ class LetterRef:
     resource: str
     external_id: str
 
-    @property
+    @cached_property
     def message_id(self) -> UUID:
         """The id that the letter has, or will have, in the store."""
         return message_id(self.mailbox, self.external_id)

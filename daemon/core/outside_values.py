@@ -33,6 +33,7 @@ _DIGITS = 20  # of -2**63, with its sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSET_YEARS = frozenset({1, 9999})
 _INT64 = range(-(2**63), 2**63)
+_NEVER_CHANGED = (bool, datetime)
 
 
 def text_from(value: object) -> str:
@@ -158,6 +159,25 @@ def is_deeper(value: Any, deepest: int) -> bool:
 
 
 def _kept_object(value: Mapping[Any, Any], deepest: int) -> dict[str, Any]:
+    found = dict(value)
+    texts: list[str] = list(value)
+    for name, each in value.items():
+        if isinstance(each, str):
+            texts.append(each)
+        elif each is not None and not isinstance(each, _NEVER_CHANGED):
+            found[name] = storable(each, deepest - 1)
+    return found if _are_storable(texts) else _renamed_object(value, deepest)
+
+
+def _are_storable(texts: list[str]) -> bool:
+    """Whether all are texts that can be stored: one look at many costs as much as at one."""
+    try:
+        return is_storable("".join(texts))
+    except TypeError:
+        return False
+
+
+def _renamed_object(value: Mapping[Any, Any], deepest: int) -> dict[str, Any]:
     """Return the members; of names that become equal, the later ones get a number."""
     found: dict[str, Any] = {}
     for key, each in value.items():

@@ -183,7 +183,7 @@ class Fetcher:
             attachments: list[AttachmentValues] = []
             for place, part in enumerate(letter.parts, start=1):
                 attachments.append((yield from self._keep(ref, part, place, staged)))
-            stored = _stored_letter(letter.envelope, attachments, facts, decision, policies)
+            stored = _stored_letter(ref, letter.envelope, attachments, facts, decision, policies)
         except BaseException:
             self.content.discard(staged)
             raise
@@ -296,13 +296,14 @@ def _storable_letter(letter: Letter) -> Letter:
 
 
 def _stored_letter(
+    ref: LetterRef,
     envelope: Envelope,
     attachments: Sequence[AttachmentValues],
     facts: Facts,
     decision: Decision,
     policies: MarkPolicies,
 ) -> StoredLetter:
-    key, now = envelope.ref.message_id, facts.at
+    key, now = ref.message_id, facts.at
     return StoredLetter(
         message=MessageValues(**vars(envelope), id=key, fetched_at=now),
         attachments=attachments,
