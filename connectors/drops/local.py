@@ -204,23 +204,34 @@ class LocalDrop:
                 raise
             return None
 
-    @contextmanager
-    def _plain_words(self, path: str, *passed: type[OSError]) -> Iterator[None]:
-        """Raise TemporaryFailure for an error of the operating system, or an unfit `path`."""
-        try:
-            yield
-        except passed:
-            raise
-        except Unfit as error:
-            raise unfit(self.place, error.path or path, error.what) from error
-        except OSError as error:
+    def _plain_words(self, path: str, *passed: type[OSError]) -> _PlainWords:
+        return _PlainWords(self.place, path, passed)
+
+
+class _PlainWords:
+    """Raises TemporaryFailure for an error of the operating system, or an unfit `path`.
+
+    A class, because each letter needs it a dozen times, and a generator costs four times as much.
+    """
+
+    def __init__(self, place: str, path: str, passed: tuple[type[OSError], ...]) -> None:
+        self._place, self._path, self._passed = place, path, passed
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Raise the failure in the place of what was raised."""
+        if isinstance(error, Unfit):
+            raise unfit(self._place, error.path or self._path, error.what) from error
+        if isinstance(error, OSError) and not isinstance(error, self._passed):
             unusual = (
                 f"cannot be used ({error.strerror or type(error).__name__}); check its disk or "
                 "share"
             )
             number = error.errno or 0
-            reason = why_not_written(Path(self.place), number) or REMEDIES.get(number, unusual)
-            raise TemporaryFailure(f"the drop folder {self.place} {reason}") from error
+            reason = why_not_written(Path(self._place), number) or REMEDIES.get(number, unusual)
+            raise TemporaryFailure(f"the drop folder {self._place} {reason}") from error
 
 
 def _seen(found: os.stat_result) -> Seen:

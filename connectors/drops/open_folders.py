@@ -90,8 +90,11 @@ class OpenFolders:
             for _ in self.make(folder):
                 pass
             descriptor = self._create(path)
-        with closed_on_failure(descriptor):
+        try:
             self._access.hand_over_file(descriptor, str(self._root))
+        except BaseException:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def _opened(self, path: str) -> int:
