@@ -29,6 +29,7 @@ from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendLetter
 from daemon.core.organisation import is_organisation_number
 from daemon.intake.bell_rounds import BellRounds, RoundParts
+from daemon.intake.carrier import Carrier
 from daemon.intake.fetch import Fetcher, MarkPolicies
 from daemon.intake.mailboxes import PolledMailbox
 from daemon.intake.notices import Notices
@@ -183,6 +184,7 @@ def _rounds(folder: Path, mailbox: Altinn3, store: Store, altinn: FakeAltinn) ->
         store=store,
         fetcher=fetcher,
         notices=Notices(store=store, table=lambda: table, clock=clock),
+        here=Carrier(store=store, fetcher=fetcher),
     )
     box = PolledMailbox(
         mailbox=mailbox,

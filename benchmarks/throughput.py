@@ -16,7 +16,7 @@ from benchmarks import getmail
 from benchmarks.other_side import other_side
 from benchmarks.report import Figure
 from benchmarks.service import fresh, running
-from daemon.intake.poll import Intake
+from daemon.intake.carrier import Carrier
 
 _LETTERS, _FEW = 600, 100
 _SIZE = 100_000
@@ -93,7 +93,7 @@ def latency(folder: Path) -> Iterator[Figure]:
 
     The time should then be calls x latency / workers, and little more.
     """
-    limit = _LETTERS * _CALLS * _LATENCY / Intake.workers
+    limit = _LETTERS * _CALLS * _LATENCY / Carrier.workers
     with other_side(folder / "scene", letters=_LETTERS, size=_SIZE, latency=_LATENCY) as scene:
         seconds = median(
             service_seconds(scene, folder / f"late-{number}", _LETTERS)[0]
@@ -102,7 +102,7 @@ def latency(folder: Path) -> Iterator[Figure]:
     yield Figure(
         what=f"seconds for {_LETTERS} letters with {1000 * _LATENCY:.0f} ms added to each call",
         measured=f"{seconds:.1f}",
-        beside=f"{limit:.1f}: calls x latency / {Intake.workers} workers",
+        beside=f"{limit:.1f}: calls x latency / {Carrier.workers} workers",
         ratio=seconds / limit,
         wanted=f"at most {_LATENCY_AT_MOST}",
         held=seconds / limit <= _LATENCY_AT_MOST,

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +113,16 @@ class _Entry:
     refusal: AccessRefused | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LentToken:
+    """A party's token for another process of this machine, with the seconds of `time.monotonic`."""
+
+    party: str
+    token: str = field(repr=False)
+    good_until: float
+    ends: float
+
+
 class Tokens:
     """Altinn tokens.
 
@@ -169,6 +179,25 @@ class Tokens:
         with entry.lock:
             if entry.token == token:
                 entry.token = None
+
+    def lend(self, parties: Collection[str], scope: str) -> list[LentToken]:
+        """Return the parties' tokens that are valid now. Makes no call."""
+        with self._lock:
+            kept = {party: self._entries.get((party, scope)) for party in parties}
+        return [
+            LentToken(party=party, token=entry.token, good_until=entry.good_until, ends=entry.ends)
+            for party, entry in kept.items()
+            if entry and entry.token and self._clock() < entry.good_until
+        ]
+
+    def borrow(self, tokens: Iterable[LentToken], scope: str) -> None:
+        """Use tokens of another process of this machine, unless those here are valid for longer."""
+        for each in tokens:
+            entry = self._entry(each.party, scope)
+            with entry.lock:
+                if entry.token is None or entry.good_until < each.good_until:
+                    entry.token, entry.refusal = each.token, None
+                    entry.good_until, entry.ends = each.good_until, each.ends
 
     def first_end(self, scope: str) -> datetime | None:
         """Return when the first token for `scope` expires, by this machine's clock.

@@ -6,7 +6,7 @@ its public source, Altinn/altinn-correspondence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.envelope import letter_from, odd_flags
 from connectors.altinn3.letter_batch import AltinnBatch
 from connectors.altinn3.listing import Window, find_all
-from connectors.altinn3.maskinporten import Tokens
+from connectors.altinn3.maskinporten import LentToken, Tokens
 from connectors.altinn3.platform import Platform
 from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
@@ -347,6 +347,14 @@ class Altinn3:
     def token_ends(self) -> datetime | None:
         """Return when the first of the tokens for reading letters expires."""
         return self._tokens.first_end(READ)
+
+    def lend_tokens(self, parties: Collection[str]) -> Sequence[LentToken]:
+        """Return the parties' tokens for reading letters that are valid now."""
+        return self._tokens.lend(parties, READ)
+
+    def borrow_tokens(self, tokens: Sequence[object]) -> None:
+        """Use tokens of another process for reading letters."""
+        self._tokens.borrow([each for each in tokens if isinstance(each, LentToken)], READ)
 
     def close(self) -> None:
         """Close the connections."""

@@ -41,7 +41,7 @@ def run(context: typer.Context) -> None:
     except ConfigurationError as error:
         stack.note_why_not_started(options(context).config, error)
         raise
-    with app.open_app(checked, with_worker=True) as parts:
+    with app.open_app(checked, with_workers=True) as parts:
         clear_start_fault(checked.configuration.store.database_path)
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):

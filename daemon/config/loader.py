@@ -58,11 +58,15 @@ _SECTIONS = (
 
 
 class DeliverySettings(BaseModel):
-    """`[delivery]`: how long deliveries are tried."""
+    """`[delivery]`: how long deliveries are tried, and how many processes work."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     give_up_after: Duration = timedelta(days=5)
+    workers: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = "auto"
+    """Processes that fetch, store and drop letters in `postmottak run`; `auto`: one for each core,
+    at most four.
+    """
 
 
 class ServiceRetention(BaseModel):

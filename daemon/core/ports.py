@@ -389,4 +389,7 @@ class BatchDestination(Protocol):
 class LocalDestination(
     Destination, BatchDestination, KeepsDedupRecords, AwaitsPickup, ShowsPickup, Protocol
 ):
-    """A destination on this machine, whose deliveries the worker process makes."""
+    """A destination on this machine, to which each worker process delivers what it has fetched."""
+
+    one_process: bool
+    """Whether only one process at a time may deliver to it."""

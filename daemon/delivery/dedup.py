@@ -5,6 +5,7 @@ That includes records that an earlier process left because it was killed.
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -33,6 +34,7 @@ class DedupCleanup:
         self._tried: set[str] = set()
         self._clear: set[str] = set()
         """Destinations, by name, that have no record left of an earlier process."""
+        self._again = threading.Event()
         self._gathered: dict[str, list[UUID]] = defaultdict(list)
         """Deliveries whose result is stored, and whose records are not removed yet."""
 
@@ -43,10 +45,18 @@ class DedupCleanup:
 
         Call it from one thread at a time.
         """
+        if self._again.is_set():
+            self._again.clear()
+            self._tried.clear()
+            self._clear.clear()
         for name, destination in destinations.items():
             if name not in self._tried and isinstance(destination, KeepsDedupRecords):
                 self._tried.add(name)
                 yield name, destination
+
+    def try_again(self) -> None:
+        """Note that another process may have left records. May be called from any thread."""
+        self._again.set()
 
     def collect(self, name: str, delivery: UUID) -> None:
         """Note that a delivery's result is stored. Call it from the thread that calls `ready`."""

@@ -28,24 +28,22 @@ from daemon.core.ports import (
 from daemon.delivery.attempts import AttemptJudge, AttemptResult
 from daemon.delivery.corrections import CorrectsRecords, NeverCorrected
 from daemon.delivery.dedup import DedupCleanup
-from daemon.delivery.failure_log import FailureLog
+from daemon.delivery.destination_health import DestinationHealth
 from daemon.delivery.handover import Handover
 from daemon.delivery.in_flight import InFlight
-from daemon.delivery.outages import Outages
+from daemon.delivery.leases import LeaseRenewal
+from daemon.delivery.local import LEASE, LocalReport, shared_by_processes
 from daemon.delivery.poison import PoisonTurn
-from daemon.delivery.reservations import LEASE, Reservations
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot, SnapshotUse
 from daemon.delivery.throttle import CONCURRENCY, DestinationQueues
 from daemon.delivery.timings import DeliveryTimings
+from daemon.delivery.worker_results import AttemptCounter, WorkerResults
 from daemon.runtime.heartbeat import OUTBOX, Heartbeat, Heartbeats
 from daemon.runtime.process import process_name
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Claim, Store
 from daemon.store.content import ContentStore
 
-_RENEW_EVERY = LEASE / 3
-# a clock that has moved by more was set, and leases end at another time than intended
-_SET = timedelta(minutes=1)
 _POOL = 56  # attempts at a time, at all destinations together
 # in flight at a destination that takes batches: one is delivered while the other is recorded and
 # the next one claimed
@@ -80,16 +78,17 @@ class Dispatch:
         self._steady, self._corrections = steady or clock, corrections or NeverCorrected()
         self._handover = Handover(content)
         self._dedup = DedupCleanup(store)
-        self._outages = Outages()
         self._poison_turn = PoisonTurn()
         self._waits_for_poison: Collection[str] = ()
         self.queues = DestinationQueues()
-        self.counted: Counter[tuple[str, Outcome]] = Counter()
-        """Attempts that have ended, by destination and outcome; only ever growing."""
+        self.counted = AttemptCounter()
         self.timings = DeliveryTimings()
+        self._worker_results = WorkerResults(self.counted, self.timings)
+        self.usable_by_workers: Collection[str] = ()
+        """The destinations to which worker processes may deliver now. From any thread."""
+        self.leases = LeaseRenewal(store, clock, self._steady)
         self.new_work = threading.Event()
         """Set when letters are stored, so that a round in progress delivers them soon."""
-        self.reservations = Reservations(self.new_work)
         self.asked = threading.Event()
         """Set when an operator wants what is due tried now, also at paused destinations."""
         self.backlog = threading.Event()
@@ -98,7 +97,16 @@ class Dispatch:
         """
         self.changed = threading.Event()
         """Set when deliveries to a destination begin or cease to fail."""
-        self._failure_log = FailureLog(self.changed.set)
+        self._health = DestinationHealth(self.queues, self._steady, self.changed.set)
+
+    def note_local(self, report: LocalReport) -> None:
+        """Take the results of a worker process's deliveries. May be called from any thread."""
+        self._worker_results.put(report)
+
+    def worker_ended(self) -> None:
+        """Clean up after a worker process that has ended. May be called from any thread."""
+        self._dedup.try_again()
+        self.new_work.set()
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now.
@@ -130,16 +138,13 @@ class Dispatch:
             self._submit_cleanup(work, name, destination)
 
     def _go_round(self, work: InFlight, stopping: threading.Event) -> None:
-        renewed_at, ahead = self._steady(), self._ahead(self._clock())
         while True:
             self._heartbeats.beat(OUTBOX)
             self._corrections.apply()
             now = self._clock()
-            if self._steady() - renewed_at >= _RENEW_EVERY or abs(self._ahead(now) - ahead) >= _SET:
-                renewed_at, ahead = self._steady(), self._ahead(now)
-                self._store.outbox.renew(
-                    [claim for _, claims in work.running.values() for claim in claims], now + LEASE
-                )
+            running = work.running.values()
+            self.leases.look(now, (claim for _, claims in running for claim in claims))
+            self._note_worker_results()
             if self.new_work.is_set():
                 self.new_work.clear()
                 self.queues.announce_new_work()
@@ -165,24 +170,23 @@ class Dispatch:
                 attempt = partial(self._attempt, snapshot, self._active.use(destination))
                 work.begin(attempt, queue, claims, self._steady())
             self._signal_backlog(snapshot.destinations)
-            self._offer_slots(work, snapshot.destinations)
+            self._open_to_workers(work, snapshot.destinations)
         for name, keeper, delivered in self._dedup.ready(
             snapshot.destinations, rest=not work.under_way
         ):
             self._submit_cleanup(work, name, keeper, delivered)
 
-    def _offer_slots(self, work: InFlight, destinations: Mapping[str, Destination]) -> None:
-        """Offer the free slots of destinations on this machine at which nothing else waits."""
+    def _open_to_workers(self, work: InFlight, destinations: Mapping[str, Destination]) -> None:
+        """Let worker processes deliver to local destinations that work, and at which none waits."""
         steady = self._steady()
-        self.reservations.offer(
-            {
-                name: self.queues[name].unused_slots(steady)
-                for name, each in destinations.items()
-                if isinstance(each, BatchDestination)
-                and not work.isolated
-                and name not in self._waits_for_poison
-            }
-        )
+        self.usable_by_workers = [
+            name
+            for name, each in destinations.items()
+            if shared_by_processes(each)
+            and self.queues[name].takes_new_letters(steady)
+            and not work.isolated
+            and name not in self._waits_for_poison
+        ]
 
     def _submit_cleanup(
         self,
@@ -203,13 +207,6 @@ class Dispatch:
     ) -> None:
         with use:
             self._dedup.flush(name, destination, delivered)
-
-    def _ahead(self, now: datetime) -> timedelta:
-        """Return how far the clock is ahead of the one that is never set.
-
-        It changes when the clock is set, and when the machine sleeps.
-        """
-        return now - self._steady()
 
     def _signal_backlog(self, destinations: Mapping[str, Destination]) -> None:
         """Set `backlog` if a destination on this machine has one: it waits for the processor.
@@ -245,23 +242,14 @@ class Dispatch:
             return []
         queues = [*destinations, _UNKNOWN]
         closed = self._waits_for_poison = self._closed(work, queues, now)
-        found = [*self._reserved(destinations, now), *self._due(destinations, closed, now)]
+        found = self._due(destinations, closed, now)
         if not found and not work.running:
-            found = self._claim_poison(now) or self._due(
-                destinations, () if closed else queues, now
-            )
+            found = self._claim_poison(now)
+            if not found and closed and self._poison_turn.waits_since is None:
+                found = self._due(destinations, (), now)
         for name, claims in found:
             self.queues[name].running += len(claims)
         return found
-
-    def _reserved(
-        self, destinations: Mapping[str, Destination], now: datetime
-    ) -> Iterator[tuple[str, Sequence[Claim]]]:
-        """Yield what was claimed as it was stored."""
-        for name, claims in self.reservations.take(now).items():
-            destination = destinations.get(name)
-            queue = name if destination else _UNKNOWN
-            yield from ((queue, some) for some in _batches(destination, claims))
 
     def _closed(self, work: InFlight, queues: Sequence[str], now: datetime) -> Collection[str]:
         """Return the queues that begin nothing, because a poison message is next.
@@ -279,7 +267,9 @@ class Dispatch:
         if claims:
             self._poison_turn.begun(self._steady())
         else:
-            self._poison_turn.checked(self._steady(), waits=False)
+            # one that waits was not claimed, because a worker process has claims
+            waits = self._store.outbox.poison_waits(now)
+            self._poison_turn.checked(self._steady(), waits=waits)
         return [(_UNKNOWN, [claim]) for claim in claims]
 
     def _due(
@@ -301,7 +291,7 @@ class Dispatch:
         where = {"exclude": names} if name == _UNKNOWN else {"only": [name]}
         claim = partial(self._store.outbox.claim, process_name(), now, LEASE, free_slots, **where)
         claims = claim()
-        if not claims and queue.closed_until and (test := self._outages.one(name)):
+        if not claims and queue.closed_until and (test := self._health.one_put_off(name)):
             self._store.outbox.make_due(test, now)
             claims = claim()
         queue.claimed(steady, more=len(claims) == free_slots)
@@ -329,10 +319,10 @@ class Dispatch:
         due_now = {each for queue, attempt in attempts for each in self._finished(queue, attempt)}
         for _, attempt in attempts:
             delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
-            self._failure_log.note(attempt, ours=delivery.id in ours, now=self._steady())
+            self._health.log(attempt, ours=delivery.id in ours)
             if delivery.id in ours:
                 work.outcomes[outcome] += 1
-                self.counted[delivery.destination, outcome] += 1
+                self.counted.add(delivery.destination, outcome)
                 self.timings.note(attempt.ending)
                 if outcome is Outcome.DELIVERED:
                     self._dedup.collect(delivery.destination, delivery.id)
@@ -341,18 +331,18 @@ class Dispatch:
 
     def _finished(self, name: str, attempt: AttemptResult) -> Collection[UUID]:
         """Note the end of an attempt; return what is due now because an outage is over."""
-        queue, delivery = self.queues[name], attempt.ending.claim.id
-        was_paused = queue.closed_until is not None
-        queue.finished(self._steady(), failed=attempt.destination_down)
-        if attempt.destination_down:
-            if attempt.may_go_sooner:
-                self._outages.failed(name, delivery)
-            return ()
-        self._outages.ended(delivery)
-        due_now = self._outages.over(name, was_paused=was_paused)
+        self.queues[name].running -= 1
+        return self._health.judged(name, attempt)
+
+    def _note_worker_results(self) -> None:
+        """Note what worker processes have found out about destinations."""
+        due_now: set[UUID] = set()
+        for report in self._worker_results.take():
+            due_now |= {*self._health.reported(report)}
+            if report.untidy:
+                self._dedup.try_again()
         if due_now:
-            queue.drained_at = None
-        return due_now
+            self._store.outbox.make_due(due_now, self._clock())
 
     def _attempt(
         self, snapshot: Snapshot, use: SnapshotUse, claims: Sequence[Claim]

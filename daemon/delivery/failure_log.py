@@ -49,7 +49,7 @@ class FailureLog:
             self._deferred(attempt, now)
             return
         if ours and outcome is Outcome.DELIVERED:
-            self._is_well(attempt.ending.claim.delivery.destination)
+            self.is_well(attempt.ending.claim.delivery.destination)
         if ours and outcome is Outcome.DEAD:
             self._on_change()
         level = "warning" if ours and outcome is Outcome.DEAD else "info"
@@ -73,7 +73,7 @@ class FailureLog:
         repeats = {"repeats": known.since_then} if known and known.since_then else {}
         _write(attempt, "warning", Outcome.DEFERRED.value, **repeats)
 
-    def _is_well(self, destination: str) -> None:
+    def is_well(self, destination: str) -> None:
         """A delivery has succeeded: what failed there is over, as far as is known."""
         kinds = self._failures.get(destination, {})
         over = [each for each in kinds.values() if not each.is_over]
@@ -86,6 +86,11 @@ class FailureLog:
                 repeats=sum(each.since_then for each in over),
             )
             self._on_change()
+
+
+def log_attempt(attempt: AttemptResult) -> None:
+    """Log a delivery that was made. May be called from any thread."""
+    _write(attempt, "info", attempt.ending.outcome.value)
 
 
 def _forget_old(kinds: dict[str, _Failure], now: datetime) -> None:

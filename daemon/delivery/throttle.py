@@ -43,10 +43,9 @@ class DestinationQueue:
             case CircuitState.OPEN:
                 return 0
 
-    def unused_slots(self, now: datetime) -> int:
-        """Return how many attempts may begin now for which nothing is waiting."""
-        works = self.drained_at is not None and self.breaker.state(now) is CircuitState.CLOSED
-        return self.free_slots(now) if works else 0
+    def takes_new_letters(self, now: datetime) -> bool:
+        """Whether the destination works, as far as is known, and nothing waits for it."""
+        return self.drained_at is not None and self.breaker.state(now) is CircuitState.CLOSED
 
     @property
     def closed_until(self) -> datetime | None:
@@ -79,14 +78,6 @@ class DestinationQueue:
     def claimed(self, now: datetime, *, more: bool) -> None:
         """Note a claim, and whether more may be due."""
         self.drained_at, self.has_new_work = None if more else now, False
-
-    def finished(self, now: datetime, *, failed: bool) -> None:
-        """Note the end of an attempt; `failed` if the destination itself could not be used."""
-        self.running -= 1
-        if failed:
-            self.breaker.failed(now)
-        else:
-            self.breaker.succeeded()
 
 
 @dataclass(kw_only=True)

@@ -24,6 +24,14 @@ class DeliveryTimings:
         self.since_published = Histogram(_UNDER_WAY)
         """From the publish time of a letter to its first delivery to the destination."""
 
+    def observe(
+        self, name: str, attempt: float, since_fetched: float, since_published: float
+    ) -> None:
+        """Observe a letter's first delivery, in seconds. May be called from any thread."""
+        self.attempts.observe(name, attempt)
+        self.since_fetched.observe(name, since_fetched)
+        self.since_published.observe(name, since_published)
+
     def note(self, ending: ClaimResult) -> None:
         """Observe an attempt that has been recorded."""
         delivery, message = ending.claim.delivery, ending.claim.message

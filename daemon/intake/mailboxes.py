@@ -48,13 +48,20 @@ def polled_mailboxes(
 
 def _box(mailbox: Mailbox, settings: MailboxSettings, heartbeats: Heartbeats) -> PolledMailbox:
     return PolledMailbox(
-        mailbox=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, f"poll {mailbox.name}")),
+        mailbox=mailbox_with_heartbeat(
+            mailbox, partial(heartbeats.beat, poll_heartbeat(mailbox.name))
+        ),
         receiver=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, OUTBOX)),
         policies=_policies(settings),
         poll_every=settings.poll_every,
         paced=mailbox if isinstance(mailbox, IsPaced) else None,
         bell=mailbox if isinstance(mailbox, RingsBell) and mailbox.rings_every else None,
     )
+
+
+def poll_heartbeat(mailbox: str) -> str:
+    """Return the name of the heartbeat of the thread that polls this mailbox."""
+    return f"poll {mailbox}"
 
 
 def _policies(settings: MailboxSettings) -> MarkPolicies:

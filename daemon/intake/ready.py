@@ -23,6 +23,10 @@ class ReadyLetters:
         self._queue: queue.SimpleQueue[Fetched | Exception] = queue.SimpleQueue()
         self._taken: list[Fetched] = []
 
+    def __len__(self) -> int:
+        """Return about how many wait to be taken. From any thread."""
+        return self._queue.qsize()
+
     def put(self, fetched: Fetched | Exception) -> None:
         """Add a letter, or what `take` is to raise. May be called from several threads."""
         self._queue.put(fetched)

@@ -171,7 +171,7 @@ class Reconciliation:
     @property
     def _backdated(self) -> Backdated:
         return Backdated(
-            store=self.store, clock=self.intake.fetcher.clock, workers=self.intake.workers
+            store=self.store, clock=self.intake.fetcher.clock, workers=self.intake.here.workers
         )
 
     def _meant(

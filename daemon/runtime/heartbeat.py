@@ -27,7 +27,7 @@ OUTBOX = "outbox"  # the name under which deliveries send heartbeats
 # shorter timeout
 LOOP_TIMEOUT = 900.0
 HEARTBEAT_INTERVAL = 10.0  # seconds between the heartbeats of a thread that only answers others
-# the same as LOOP_TIMEOUT for the worker process, which is asked more often than that
+# the same as LOOP_TIMEOUT for a worker process, which is asked more often than that
 WORKER_TIMEOUT = 60.0
 # and for one delivery, whose connector may have handed all bytes to a slow network
 TASK_TIMEOUT = 3600.0
@@ -57,11 +57,14 @@ class Heartbeats:
         self.beat(name, seconds + LOOP_TIMEOUT)
 
     @contextmanager
-    def task(self, name: str) -> Iterator[Heartbeat]:
-        """Follow something that has an end; yields what to call whenever it makes progress."""
+    def task(self, name: str, seconds: float = TASK_TIMEOUT) -> Iterator[Heartbeat]:
+        """Follow something that has an end; yields what to call whenever it makes progress.
+
+        It hangs if that takes longer than `seconds`.
+        """
 
         def beat() -> None:
-            self.beat(name, TASK_TIMEOUT)
+            self.beat(name, seconds)
 
         beat()
         try:

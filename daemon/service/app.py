@@ -23,7 +23,7 @@ from daemon.delivery.marks import MarkSender
 from daemon.delivery.pickup import Pickups, PickupWatch
 from daemon.delivery.reminders import ReminderSender
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
-from daemon.delivery.worker.worker_client import WORKER, WorkerClient
+from daemon.intake.carrier import Carrier
 from daemon.intake.fetch import Fetcher
 from daemon.intake.mailboxes import polled_mailboxes
 from daemon.intake.notices import Notices
@@ -37,11 +37,11 @@ from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems, clock_problems, pickup_problems
 from daemon.routing.table import Table
 from daemon.runtime.clock import Clock
-from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats
+from daemon.runtime.fork_server import ForkServer
+from daemon.runtime.heartbeat import OUTBOX, Heartbeats
 from daemon.runtime.process import allow_enough_files, leave_no_core, tune_malloc
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.service import plugins
-from daemon.service.connections import connect_destinations, start_worker
 from daemon.service.edit_warnings import log_configuration_warnings, log_table_warnings
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
@@ -52,6 +52,7 @@ from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.store_access import refuse_closed_store
 from daemon.service.upkeep import ClockCorrections, CoverFollower, clock_of
 from daemon.service.watches import Watches
+from daemon.service.workers import Workers, start_fork_server
 from daemon.store import BusyWait, Store
 from daemon.store.in_use import POLL, SERVICE
 from daemon.store.lock import InstanceLock
@@ -67,11 +68,11 @@ class App:
         checked: LoadedConfig,
         store: Store,
         clock: Clock,
-        worker: WorkerClient | None,
         lock: InstanceLock,
+        fork_server: tuple[ForkServer, int] | None = None,
     ) -> None:
         configuration = checked.configuration
-        self._worker, self._lock, self._ignored = worker, lock, checked.ignored
+        self._lock, self._ignored = lock, checked.ignored
         self.store, self.clock = store, clock
         self.problems, self.heartbeats = ServiceProblems(), Heartbeats()
         self.problems.follow(CLOCK, lambda: clock_problems(clock.problems()))
@@ -81,7 +82,7 @@ class App:
             Snapshot(
                 configuration=configuration,
                 table=checked.table,
-                destinations=connect_destinations(configuration, worker),
+                destinations=plugins.connect_destinations(configuration),
             )
         )
         self._mailboxes = plugins.connect_mailboxes(configuration)
@@ -101,7 +102,7 @@ class App:
         )
         self._corrections = ClockCorrections(store, clock)
         self._wire_deliveries(configuration)
-        self._wire_intake()
+        self._wire_intake(fork_server)
         self._housekeeping = Housekeeping(
             store=store,
             content=self.content,
@@ -133,14 +134,19 @@ class App:
         self._mark_sender = MarkSender(store=store, clock=clock)
         self.reminders = ReminderSender(store, self._active, clock, clock.problems, self.heartbeats)
 
-    def _wire_intake(self) -> None:
+    def _wire_intake(self, fork_server: tuple[ForkServer, int] | None) -> None:
         store, table, clock = self.store, self._active.table, self.clock
+        fetcher = Fetcher(store=store, content=self.content, table=table, clock=clock)
+        here = Carrier(store=store, fetcher=fetcher, backlog=self._dispatch.backlog.is_set)
+        found = self._dispatch, self._active, clock, self.problems, self.heartbeats
+        workers = fork_server and Workers(fork_server, here, *found, self._mailboxes)
+        self.workers = workers.supervisor if workers else None
         self.intake = Intake(
             store=store,
-            fetcher=Fetcher(store=store, content=self.content, table=table, clock=clock),
+            fetcher=fetcher,
             notices=Notices(store=store, table=table, clock=clock),
-            backlog=self._dispatch.backlog.is_set,
-            reservations=self._dispatch.reservations,
+            here=here,
+            carrier=workers.pool if workers else None,
         )
         self._reconciliation = Reconciliation(store=store, intake=self.intake)
         beat = partial(self.heartbeats.beat, OUTBOX)
@@ -276,11 +282,11 @@ class App:
 
     def attempts(self) -> dict[tuple[str, Outcome], int]:
         """Return the number of attempts since the start, by destination and outcome."""
-        return dict(self._dispatch.counted)
+        return self._dispatch.counted.values()
 
     def worker_usage(self) -> ProcessUsage | None:
-        """Return what the worker process uses; None without one, or if it is not known yet."""
-        return self._worker.usage if self._worker else None
+        """Return what the workers use together; None without any, or if it is not known yet."""
+        return self.workers.usage() if self.workers else None
 
     def token_ends(self) -> dict[str, datetime]:
         """Return when the tokens expire, by mailbox. This is not a heartbeat of the mailbox."""
@@ -328,21 +334,11 @@ class App:
         self._note_table(checked.table)  # before a letter can name it
         unchanged = {each.name for each in new.destinations if each in old.destinations}
         kept = {name: active.destinations[name] for name in unchanged}
-        connected = connect_destinations(new, self._worker, exclude=unchanged)
+        connected = plugins.connect_destinations(new, exclude=unchanged)
         self._active.replace(
             Snapshot(configuration=new, table=checked.table, destinations={**kept, **connected})
         )
         log_table_warnings(checked.table)
-
-    def has_its_worker(self) -> bool:
-        """Whether the worker process is there, if there should be one.
-
-        One that hangs sends no heartbeat. Call this repeatedly, in the first thread.
-        """
-        if self._worker is None:
-            return True
-        self._worker.look(partial(self.heartbeats.beat, WORKER, WORKER_TIMEOUT))
-        return not self._worker.has_ended()
 
     def check_lock(self) -> None:
         """Check that this process still has the store's lock.
@@ -356,7 +352,9 @@ class App:
             _log.info("the store's lock is as it should be again")
 
     def close(self) -> None:
-        """Close every connection."""
+        """End all workers, and close every connection."""
+        if self.workers:
+            self.workers.close()
         for box in self.polled_mailboxes:
             box.mailbox.close()
         self._active.close()
@@ -364,11 +362,11 @@ class App:
 
 @contextmanager
 def open_app(
-    checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, with_worker: bool = False
+    checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, with_workers: bool = False
 ) -> Iterator[App]:
     """Open the service's parts, with the store's lock, until the block ends.
 
-    Use `with_worker` for a long run, with a worker process. `new_clock` makes the clock. Raises
+    Use `with_workers` for a long run, with worker processes. `new_clock` makes the clock. Raises
     StoreError if the store cannot be opened, lies where other machines share it, or if another
     process is using it.
     """
@@ -382,13 +380,13 @@ def open_app(
     with ExitStack() as ends:
         lock = InstanceLock(settings.database_path, settings.content)
         ends.callback(lock.release)
-        lock.write_holder(SERVICE if with_worker else POLL)
-        worker = start_worker(checked.configuration) if with_worker else None
-        if worker:
-            ends.callback(worker.close)
-        store = Store(settings.database, BusyWait(limit=None) if with_worker else None)
+        lock.write_holder(SERVICE if with_workers else POLL)
+        fork_server = start_fork_server() if with_workers else None
+        if fork_server:
+            ends.callback(fork_server[0].close)
+        store = Store(settings.database, BusyWait(limit=None) if with_workers else None)
         ends.callback(store.close)
-        app = App(checked, store, clock_of(store, new_clock), worker, lock)
+        app = App(checked, store, clock_of(store, new_clock), lock, fork_server)
         app.check_lock()  # there may have been no database to lock before
         ends.callback(app.close)
         yield app

@@ -42,7 +42,12 @@ def find_settings(kind: Kind, connector_type: str) -> type[ConnectorSettings] | 
 
 def connect_mailboxes(configuration: Configuration) -> tuple[Mailbox, ...]:
     """Return the configuration's mailboxes, ready for use; no connection is made yet."""
-    return tuple(cast("Mailbox", _connect("mailbox", each)) for each in configuration.mailboxes)
+    return tuple(connect_mailbox(each) for each in configuration.mailboxes)
+
+
+def connect_mailbox(connector: ConnectorConfiguration) -> Mailbox:
+    """Return one mailbox, ready for use; no connection is made yet."""
+    return cast("Mailbox", _connect("mailbox", connector))
 
 
 def connect_destinations(

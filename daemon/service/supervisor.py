@@ -26,13 +26,12 @@ from daemon.core.errors import (
     DiskFull,
     PostmottakError,
     StoreBusy,
-    WorkerLost,
 )
 from daemon.core.ports import Channel
 from daemon.delivery.pickup import PICKUPS
 from daemon.delivery.reminders import REMINDERS
-from daemon.delivery.worker.worker_client import LOST
-from daemon.intake.mailboxes import PolledMailbox, batches_of_parties
+from daemon.intake.mailboxes import PolledMailbox, batches_of_parties, poll_heartbeat
+from daemon.intake.worker.worker_supervisor import WORKERS
 from daemon.maintenance.housekeeping import HOUSEKEEPING
 from daemon.monitoring.alerts import ALERTS
 from daemon.monitoring.problem import Problem
@@ -44,6 +43,7 @@ from daemon.runtime.systemd import SystemdNotifier
 from daemon.runtime.wake import WAKE, WakeWatch
 from daemon.service.app import App
 from daemon.service.bell_loop import run_by_bell
+from daemon.service.housekeeping_loop import TIDY_EVERY, run_housekeeping
 from daemon.service.monitoring_endpoint import monitoring_server
 from daemon.service.reload import LOOK, Reload
 from daemon.service.room import Room, without_room
@@ -61,9 +61,6 @@ _LOOK_AT_OUTBOX = 60.0  # seconds; a new letter wakes it, so this is for what be
 _GATHER = 0.05
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
-_TIDY_EVERY = timedelta(days=1)
-_UNTIL_CERTAIN = 15.0  # seconds between checks whether the clock is certain enough to delete by it
-_UNTIL_ROOM = 300.0  # seconds between attempts to delete while the disk is full
 _SELF_CHECK = 10.0  # seconds between checks of every thread, if the watchdog needs no shorter time
 _LOOK_AT_LOCK = 30.0  # seconds
 _REPORT_BUSY = 10.0  # seconds after which a wait for the store is logged
@@ -98,6 +95,8 @@ class Supervisor:
             self._read_and_swap,
             beat=partial(app.heartbeats.beat_for_wait, _RELOAD, LOOK),
         )
+        if app.workers:
+            app.workers.on_released = self._outbox_wake.wake_up
         database = app.configuration().store.database_path
         self._wake = WakeWatch(database, self._woken, app.heartbeats)
         self._status = StatusLine(self._notifier, self._parts)
@@ -139,7 +138,7 @@ class Supervisor:
         self._app.store.wait_until(self._stopping, self._store_is_busy)
         threads = self._threads()
         self._schedule.every(_RECONCILE_EVERY, _RECONCILE, self._reconcile_due.set)
-        self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._housekeeping_wake.wake_up)
+        self._schedule.every(TIDY_EVERY, HOUSEKEEPING, self._housekeeping_wake.wake_up)
         self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
         self._tick()
         for thread in threads:
@@ -178,11 +177,22 @@ class Supervisor:
             self._thread(PICKUPS, self._pickups.loop, self._stopping),
             self._thread(ALERTS, self._alerter.loop, self._stopping),
             self._thread(REMINDERS, self._app.reminders.loop, self._stopping),
-            self._thread(HOUSEKEEPING, self._housekeeping_loop),
+            self._thread(
+                HOUSEKEEPING,
+                run_housekeeping,
+                self._app,
+                self._room,
+                self._housekeeping_wake,
+                self._stopping,
+            ),
             self._thread(LOCK, self._lock_loop),
         ]
+        if workers := self._app.workers:
+            beat = partial(self._app.heartbeats.beat, WORKERS)
+            threads.append(self._thread(WORKERS, workers.loop, self._stopping, beat))
         for box, wake in zip(self._app.polled_mailboxes, self._wakes, strict=True):
-            threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, wake))
+            name = poll_heartbeat(box.mailbox.name)
+            threads.append(self._thread(name, self._poll_loop, box, wake))
         for server in self._servers():
             beat = partial(self._app.heartbeats.beat_for_wait, server.what, HEARTBEAT_INTERVAL)
             threads.append(self._thread(server.what, server.loop, self._stopping, beat))
@@ -192,10 +202,6 @@ class Supervisor:
         """Carry out requests and ping the watchdog, until the service is stopped."""
         every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
         while not self._stopping.is_set():
-            if not self._app.has_its_worker():
-                self._failure = WorkerLost(LOST)
-                self._stopping.set()
-                return
             self._feed_watchdog()
             self._schedule.follow_clock()
             # so that a clock that is wrong for a few seconds only is in the log as well
@@ -249,10 +255,14 @@ class Supervisor:
             server.stop()
         for wake in (self._outbox_wake, self._housekeeping_wake, *self._wakes):
             wake.wake_up()
+        if self._app.workers:
+            self._app.workers.wake()
         ends = time.monotonic() + _GRACE
         for thread in threads:
             thread.join(max(0.0, ends - time.monotonic()))
         ended = not any(thread.is_alive() for thread in threads)
+        if self._app.workers:
+            self._app.workers.close()
         if (self._cut_off.is_set() or not ended) and not self._failure:
             release_cut_off(self._app.store, self._app.clock)
         _log.info("service stopped", everything_ended=ended)
@@ -282,7 +292,7 @@ class Supervisor:
         parts = self._room, self._status, self._stopping, stored, changed
         if run_by_bell(self._app, box, *parts):
             return
-        name = f"poll {box.mailbox.name}"
+        name = poll_heartbeat(box.mailbox.name)
         with without_room("only the known resources are read"):
             self._app.resources.refresh(box.mailbox.name)
         groups = batches_of_parties(box.mailbox.channels())
@@ -367,24 +377,6 @@ class Supervisor:
         except DiskFull as error:
             self._room.lacks("delivered", error)
             return _LOOK_AT_OUTBOX
-
-    def _housekeeping_loop(self) -> None:
-        """Run housekeeping soon after the start, and then once a day.
-
-        Soon after the start, because a service may be restarted every day.
-        """
-        while not self._stopping.is_set():
-            self._app.heartbeats.beat(HOUSEKEEPING)
-            try:
-                done = self._app.run_housekeeping(self._stopping)
-                self._room.found("deleted")
-                longest = 2 * _TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
-            except DiskFull as error:
-                self._room.lacks("deleted", error)
-                longest = _UNTIL_ROOM
-            if not self._stopping.is_set():
-                self._app.heartbeats.beat_for_wait(HOUSEKEEPING, longest)
-                self._housekeeping_wake.wait(longest)
 
     def _lock_loop(self) -> None:
         while not self._stopping.is_set():

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, update
+from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, exists, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col
 
@@ -66,7 +66,24 @@ CLAIM_AT = _claiming(_DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destina
 CLAIM_ELSEWHERE = _claiming(
     _DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.not_in(_NAMES)
 )
-CLAIM_POISON = _claiming(_DELIVERIES.c.crashes >= POISON_AFTER)
+_OTHERS = _DELIVERIES.alias("others")
+CLAIM_POISON = _claiming(
+    _DELIVERIES.c.crashes >= POISON_AFTER,
+    ~exists().where(
+        _OTHERS.c.state == DeliveryState.CLAIMED,
+        _OTHERS.c.owner != bindparam("claimed_by"),
+        _OTHERS.c.due_at > bindparam("now"),
+    ),
+)
+"""Takes none while another process of the service has a claim: it must be attempted alone."""
+POISON_IN_FLIGHT = (
+    sql_select(_DELIVERIES.c.id)
+    .where(
+        _DELIVERIES.c.state == DeliveryState.CLAIMED,
+        _DELIVERIES.c.crashes >= POISON_AFTER,
+    )
+    .limit(1)
+)
 POISON_WAITS = (
     sql_select(_DELIVERIES.c.id)
     .where(

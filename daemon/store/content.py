@@ -33,15 +33,18 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno
 class ContentStore:
     """A folder of hash-named files.
 
-    May be used from several threads. One process writes; others use it `guarded`.
+    May be used from several threads. The service and its workers write; other processes use it
+    `guarded`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Create the folder if it is missing. Raises StoreError."""
-        self._folder = folder
+    def __init__(self, folder: Path, writer: str = "") -> None:
+        """Create the folder if it is missing; half-written files begin with `writer`.
+
+        Raises StoreError.
+        """
+        self._folder, self._writer = folder, writer
         self._temporary = folder / "tmp"
         self._durable_folders: set[str] = set()
-        self._naming = threading.Lock()
         self._syncing = threading.Lock()
         self._failures = 0
         self._batch_sync = BatchSync()
@@ -80,7 +83,8 @@ class ContentStore:
     def begin(self) -> ContentFile:
         """Begin a file, for `publish` or `discard` when it has ended. Raises StoreError."""
         with self._errors_named():
-            return ContentFile(StagingFile(self._temporary, self._failures), self._errors_named)
+            file = StagingFile(self._temporary, self._failures, self._writer)
+            return ContentFile(file, self._errors_named)
 
     def publish(self, staged: Sequence[Staged]) -> None:
         """Make the bytes durable, give them their names, and make these durable too.
@@ -138,7 +142,7 @@ class ContentStore:
             sync(self._folder)
             self._durable_folders.add(folder)
         final = f"{folder}/{sha256}"
-        with self._naming:
+        with _names_locked(Path(folder)):
             if os.path.exists(final):  # noqa: PTH110  # a Path for each file costs more than this
                 # needed again, by a letter that may not be stored yet: `remove` leaves it alone
                 os.utime(final)
@@ -179,7 +183,7 @@ class ContentStore:
         """
         path = self.path(sha256)
         try:
-            with self._naming:
+            with _names_locked(path.parent):
                 found = path.stat()
                 if found.st_mtime >= before.timestamp():
                     return 0
@@ -223,14 +227,29 @@ class ContentStore:
         finally:
             os.close(descriptor)
 
-    def remove_temporaries(self) -> None:
-        """Remove half-written files of a killed process. Call it only while no other one writes."""
+    def remove_temporaries(self, writer: str = "") -> None:
+        """Remove half-written files of a killed process; with `writer`, only those of that one.
+
+        Call it only when the process has ended.
+        """
         for leftover in self._temporary.iterdir():
-            leftover.unlink(missing_ok=True)
+            if leftover.name.startswith(writer):
+                leftover.unlink(missing_ok=True)
 
     def path(self, sha256: str) -> Path:
         """Return the path of the bytes, for reading only."""
         return self._folder / sha256[:2] / sha256
+
+
+@contextmanager
+def _names_locked(folder: Path) -> Iterator[None]:
+    """Let no other thread or process give or remove names in this folder. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _locked(descriptor: int, *, alone: bool) -> bool:

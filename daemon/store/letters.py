@@ -23,6 +23,7 @@ from daemon.core.model import (
     Thread,
 )
 from daemon.core.ports import Channel
+from daemon.store.claims import POISON_IN_FLIGHT
 from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces, row_number
 from daemon.store.publications import note_active
@@ -101,9 +102,10 @@ class Letters:
     ) -> Added:
         """Store the letters, with all that belongs to them, in one transaction.
 
-        The deliveries in `claimed`, by their id, are stored as they are there. Letters that are, or
-        were, stored already stay as they are. A letter that is stored under
-        another id, by its id in Altinn 2, is not stored: two mailboxes may bring it at once.
+        The deliveries in `claimed`, by their id, are stored as they are there, unless a poison
+        message is in flight, which must be alone. Letters that are, or were, stored already stay
+        as they are. A letter that is stored under another id, by its id in Altinn 2, is not
+        stored: two mailboxes may bring it at once.
         """
         with self._database.write() as session:
             new = {letter.message.id: letter for letter in letters}
@@ -114,8 +116,15 @@ class Letters:
             for some in _chunks({letter.message.id for letter in letters} - set(duplicates)):
                 session.connection().execute(_FORGET_SKIPPED, {"ids": some})
             kept = [letter for key, letter in new.items() if key not in duplicates]
+            if claimed and session.connection().execute(POISON_IN_FLIGHT).first():
+                claimed = _NOTHING_CLAIMED
             insert_letters(session, kept, claimed)
-        return Added(new=kept, duplicates=duplicates)
+        new_ids = {delivery.id for letter in kept for delivery in letter.deliveries}
+        return Added(
+            new=kept,
+            duplicates=duplicates,
+            claimed={key: claimed[key] for key in claimed.keys() & new_ids},
+        )
 
     def record_skipped(
         self,

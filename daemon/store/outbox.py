@@ -88,7 +88,10 @@ class Outbox:
         )
 
     def claim_poison(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
-        """Take one poison message that is due, if any, to attempt it alone."""
+        """Take one poison message that is due, if any, to attempt it alone.
+
+        None while another owner has claims.
+        """
         return self._claim(CLAIM_POISON, owner, now, lease, limit=1)
 
     def poison_waits(self, now: datetime) -> bool:
@@ -115,6 +118,17 @@ class Outbox:
             with self._database.write() as session:
                 session.connection().execute(_RENEW, rows)
 
+    def renew_of(self, owners: Collection[str], until: datetime) -> None:
+        """Extend the leases of all that these processes have claimed."""
+        if owners:
+            claimed = col(Delivery.state) == DeliveryState.CLAIMED
+            with self._database.write() as session:
+                session.execute(
+                    update(Delivery)
+                    .where(claimed, col(Delivery.owner).in_(owners))
+                    .values(due_at=until)
+                )
+
     def end(self, endings: Sequence[ClaimResult]) -> set[UUID]:
         """Record the results of claims in one transaction.
 
@@ -131,17 +145,21 @@ class Outbox:
         )
         return set(self._database.rows(wanted))
 
-    def release_abandoned(self, now: datetime, *, stopped: bool = False) -> int:
+    def release_abandoned(
+        self, now: datetime, *, owner: str | None = None, stopped: bool = False
+    ) -> int:
         """Make every claim due at once: its process has ended or, if `stopped`, is stopping.
 
-        Call it only while no other process uses the store. Each claim is recorded as a lost
-        attempt. A third one makes the delivery dead, because it may be what ends the process; an
-        orderly stop does not count. Returns how many there were.
+        With `owner`, those of this process only; otherwise call it only while no other process
+        uses the store. Each claim is recorded as a lost attempt. A third one makes the delivery
+        dead, because it may be what ends the process; an orderly stop does not count. Returns how
+        many there were.
         """
+        wanted = select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)
+        if owner is not None:
+            wanted = wanted.where(Delivery.owner == owner)
         with self._database.write() as session:
-            abandoned = session.exec(
-                select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)
-            ).all()
+            abandoned = session.exec(wanted).all()
             for delivery in abandoned:
                 session.add(
                     AttemptRow(

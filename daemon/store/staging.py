@@ -43,11 +43,11 @@ class Staged:
 class StagingFile:
     """Takes the bytes of one file, and hashes them. For one thread. All methods raise OSError."""
 
-    def __init__(self, folder: Path, failures: int) -> None:
+    def __init__(self, folder: Path, failures: int, writer: str = "") -> None:
         self._failures = failures
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         self._size, self._head = 0, b""
-        self._temporary = f"{folder}/{secrets.token_hex(8)}"
+        self._temporary = f"{folder}/{writer}{secrets.token_hex(8)}"
         self._descriptor = os.open(self._temporary, _NEW, 0o600)
         inherit(self._descriptor, folder)
 

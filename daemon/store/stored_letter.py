@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -48,6 +48,8 @@ class Added:
     new: Sequence[StoredLetter]
     duplicates: Mapping[UUID, UUID]
     """Those that are here under another id, and that id."""
+    claimed: Mapping[UUID, DeliveryValues] = field(default_factory=dict)
+    """The deliveries that were stored as claimed, by their id."""
 
 
 def insert_letters(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -204,3 +205,23 @@ def test_a_token_that_never_ends(tokens: Tokens, altinn: FakeAltinn, exp: str) -
     end = tokens.first_end(SCOPE)
     assert end is not None
     assert timedelta(hours=23) < end - datetime.now(UTC) < timedelta(hours=25)
+
+
+def test_another_process_uses_the_same_token(
+    tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, http: HttpClient, clock: Clock
+) -> None:
+    """What is valid here is lent, without another call; the borrower keeps what is valid for
+    longer, and fetches its own when the loan has expired."""
+    assert tokens.lend([PARTY], SCOPE) == []
+    token = tokens.token(PARTY, SCOPE)
+    (lent,) = tokens.lend([PARTY, OTHER], SCOPE)
+    assert token not in repr(lent)
+    other = Tokens(http, identity(altinn, client), refusal_lasts=30, clock=clock)
+    other.borrow(pickle.loads(pickle.dumps([lent])), SCOPE)
+    assert other.token(PARTY, SCOPE) == token
+    clock.now += 3600
+    assert tokens.lend([PARTY], SCOPE) == []
+    own = other.token(PARTY, SCOPE)
+    assert own != token
+    other.borrow([lent], SCOPE)
+    assert other.token(PARTY, SCOPE) == own

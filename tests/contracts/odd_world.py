@@ -22,6 +22,7 @@ from connectors.sandbox.sinks.webhook import WebhookSink
 from daemon.core.model import Outcome
 from daemon.core.ports import Destination, Mailbox
 from daemon.delivery.dispatch import Dispatch
+from daemon.intake.carrier import Carrier
 from daemon.intake.fetch import Fetcher, MarkPolicies
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake, IntakeSummary
@@ -123,7 +124,12 @@ def odd_world(base: Path, start_from: str = "all") -> Iterator[World]:
             altinn=altinn,
             mailbox=mailbox,
             store=store,
-            intake=Intake(store=store, fetcher=fetcher, notices=notices),
+            intake=Intake(
+                store=store,
+                fetcher=fetcher,
+                notices=notices,
+                here=Carrier(store=store, fetcher=fetcher),
+            ),
             dispatch=Dispatch(
                 store=store,
                 content=content,

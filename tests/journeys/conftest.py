@@ -212,7 +212,17 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def worker_of(process: subprocess.Popen[str]) -> int:
-    """The worker process of a service that runs: its only child."""
-    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(child)
+def fork_server_of(process: subprocess.Popen[str]) -> int:
+    """The fork server of a service that runs: its only child."""
+    (child,) = _children(process.pid)
+    return child
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """The worker processes of a service that runs: the fork server's children."""
+    return _children(fork_server_of(process))
+
+
+def _children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(each) for each in found]

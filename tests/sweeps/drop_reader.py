@@ -1,5 +1,5 @@
 """A consumer in a hurry: lists the drop without pause and reads each letter the moment it has a
-name, while the service is killed, or its worker process.
+name, while the service is killed, or one of its worker processes.
 
 `drop_reader.py [--letters N] [--kills K] [--seed S] [--report FILE]`. Each letter must be whole
 when it is first seen, by its own SHA256SUMS, and the same to the last byte when all is over.
@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from multiprocessing.queues import SimpleQueue
@@ -24,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from connectors.sandbox.samples import letters as sample_letters
-from tests.journeys.conftest import Begin, Journey, kill, worker_of
+from tests.journeys.conftest import Begin, Journey, kill, workers_of
 from tests.sweeps import aftermath
 from tests.sweeps.report import write_section
 
@@ -32,6 +33,7 @@ ROUTING = (
     '[[recipient]]\nname = "post"\ndeliver_to = ["mappe"]\n\n[[route]]\nname = "Alt"\nto = '
     '["post"]\n'
 )
+_AFTER = 1.0  # seconds that the service works on after the end of a worker
 Seen = tuple[str, str, tuple[str, ...]]
 """A drop's name, the digest of all that is in it, and what was wrong with it."""
 
@@ -82,7 +84,7 @@ def _digest(folder: Path) -> str:
 
 
 def race(letters: int, kills: int, seed: int) -> list[str]:
-    """Drop so many letters, kill the service or its worker process so often meanwhile, and let
+    """Drop so many letters, kill the service or one of its workers so often meanwhile, and let
     the consumer read all the time; what was wrong."""
     chance = random.Random(seed)
     with (
@@ -127,18 +129,19 @@ def _waves(journey: Journey, letters: int, number: int) -> Iterator[int]:
 
 
 def _kill_while_dropping(journey: Journey, reader: Reader, wanted: int, *, worker: bool) -> None:
-    """Run the service until the consumer has seen so many letters in all, and kill it, or its
-    `worker`, after which it ends by itself."""
+    """Run the service until the consumer has seen so many letters in all, and kill it; or one
+    `worker`, which is replaced, and then the service."""
     process = journey.start(
         "run", output=sys.stderr.fileno(), errors=os.open(os.devnull, os.O_WRONLY)
     )
     while len(reader.digests) < wanted:
         reader.take()
     if worker:
-        os.kill(worker_of(process), signal.SIGKILL)
-        process.wait()
-    else:
-        kill(process)
+        os.kill(workers_of(process)[0], signal.SIGKILL)
+        ends = time.monotonic() + _AFTER
+        while time.monotonic() < ends:
+            reader.take()
+    kill(process)
 
 
 def main() -> int:

@@ -102,18 +102,25 @@ def starts(machine: Machine) -> None:
     assert machine.property("ActiveState") == "active"
     machine.until(lambda: drops(machine) == LETTERS, "every letter is in the drop")
     assert "Active: active (running)" in machine.run("systemctl status postmottak")
-    own, others = cores_of(machine, machine.property("MainPID")), cores_of(machine, worker(machine))
+    own = cores_of(machine, machine.property("MainPID"))
     assert own.isdigit(), f"the service runs on the cores {own}"
-    assert own not in others, f"the service runs on core {own}, and its worker process on {others}"
+    others = [cores_of(machine, each) for each in workers(machine)]
+    assert len({*others}) == len(others), f"the workers run on the cores {others}"
     assert "delivered" in machine.run("journalctl -u postmottak")
     fields = 'journalctl -u postmottak POSTMOTTAK_EVENT="delivery attempted"'
     assert "delivery attempted: destination" in machine.run(fields)
 
 
-def worker(machine: Machine) -> str:
-    """The id of the service's worker process."""
+def fork_server(machine: Machine) -> str:
+    """The id of the service's fork server."""
     process = machine.property("MainPID")
-    return machine.run(f"cat /proc/{process}/task/{process}/children")
+    return machine.run(f"cat /proc/{process}/task/{process}/children").strip()
+
+
+def workers(machine: Machine) -> list[str]:
+    """The ids of the service's worker processes."""
+    process = fork_server(machine)
+    return machine.run(f"cat /proc/{process}/task/{process}/children").split()
 
 
 def cores_of(machine: Machine, process: str) -> str:
@@ -168,17 +175,29 @@ def survives(machine: Machine, signal: str, process: str) -> None:
 
 
 def is_killed(machine: Machine) -> None:
-    """`kill -9` costs nothing, and the worker process of a service that was killed is gone as
+    """`kill -9` costs nothing, and the worker processes of a service that was killed are gone as
     well."""
-    old = worker(machine)
+    old = workers(machine)
     survives(machine, "KILL", machine.property("MainPID"))
-    assert machine.run(f"test -e /proc/{old} || echo gone") == "gone"
+    for each in old:
+        assert machine.run(f"test -e /proc/{each} || echo gone") == "gone"
 
 
-def loses_its_worker(machine: Machine) -> None:
-    """A service whose worker process is killed ends, and says so, and is started again."""
-    survives(machine, "KILL", worker(machine))
-    assert "the worker process, which writes drops, has ended" in machine.run(
+def loses_a_worker(machine: Machine) -> None:
+    """A worker process that is killed is replaced, and the service goes on."""
+    main, old = machine.property("MainPID"), workers(machine)
+    machine.run(f"kill -KILL {old[0]}")
+    machine.until(
+        lambda: len(workers(machine)) == len(old) and old[0] not in workers(machine), "replaced"
+    )
+    assert machine.property("MainPID") == main
+    nothing_lost(machine)
+
+
+def loses_its_fork_server(machine: Machine) -> None:
+    """A service whose fork server is killed ends, and says so, and is started again."""
+    survives(machine, "KILL", fork_server(machine))
+    assert "the fork server, which starts worker processes, has ended" in machine.run(
         "journalctl --no-pager --unit=postmottak"
     )
 
@@ -239,7 +258,8 @@ STEPS: tuple[Callable[[Machine], None], ...] = (
     nothing_lost,
     reloads,
     is_killed,
-    loses_its_worker,
+    loses_a_worker,
+    loses_its_fork_server,
     hangs,
     stops,
     upgrades,

@@ -38,6 +38,7 @@ from daemon.core.model import (
 )
 from daemon.core.ports import Channel, Destination
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
+from daemon.intake.carrier import Carrier
 from daemon.intake.fetch import Fetcher
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
@@ -228,6 +229,8 @@ def new_intake(
     clock: Clock,
     table: Callable[[], Table] = lambda: TABLE,
     workers: int = 8,
+    *,
+    backlog: bool = False,
 ) -> Intake:
     """An intake with all that it works with."""
     fetcher = Fetcher(store=store, content=content, table=table, clock=clock)
@@ -235,7 +238,7 @@ def new_intake(
         store=store,
         fetcher=fetcher,
         notices=Notices(store=store, table=table, clock=clock),
-        workers=workers,
+        here=Carrier(store=store, fetcher=fetcher, workers=workers, backlog=lambda: backlog),
     )
 
 

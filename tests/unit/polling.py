@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -45,9 +44,7 @@ def new_poll(
         *,
         backlog: bool = False,
     ) -> IntakeSummary:
-        intake = replace(
-            new_intake(store, content, clock, lambda: table, workers), backlog=lambda: backlog
-        )
+        intake = new_intake(store, content, clock, lambda: table, workers, backlog=backlog)
         return intake.poll(mailbox, policies, stopping)
 
     return once

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,11 +13,20 @@ SECOND = timedelta(seconds=1)
 FIRST_PAUSE = timedelta(seconds=30)
 
 
+def finished(queue: DestinationQueue, now: datetime, *, failed: bool) -> None:
+    """An attempt has ended."""
+    queue.running -= 1
+    if failed:
+        queue.breaker.failed(now)
+    else:
+        queue.breaker.succeeded()
+
+
 def fail(queue: DestinationQueue, times: int) -> None:
     """So many attempts end in a row, since the destination cannot be used."""
     for _ in range(times):
         queue.running += 1
-        queue.finished(NOW, failed=True)
+        finished(queue, NOW, failed=True)
 
 
 def test_a_lane_has_room_for_so_many() -> None:
@@ -27,7 +36,7 @@ def test_a_lane_has_room_for_so_many() -> None:
     assert queue.free_slots(NOW) == CONCURRENCY
     queue.running = CONCURRENCY
     assert queue.free_slots(NOW) == 0
-    queue.finished(NOW, failed=False)
+    finished(queue, NOW, failed=False)
     assert queue.free_slots(NOW) == 1
 
 
@@ -65,7 +74,7 @@ def test_failures_count_in_a_row_only() -> None:
     for _ in range(3):
         fail(queue, 4)
         queue.running += 1
-        queue.finished(NOW, failed=False)
+        finished(queue, NOW, failed=False)
     assert (queue.closed_until, queue.free_slots(NOW)) == (None, CONCURRENCY)
 
 
@@ -76,7 +85,7 @@ def test_a_pause_grows_up_to_a_limit() -> None:
     for _ in range(7):
         now = queue.closed_until or NOW
         queue.running += 1
-        queue.finished(now, failed=True)
+        finished(queue, now, failed=True)
         pauses.append(((queue.closed_until or NOW) - now).total_seconds())
     assert pauses == [60, 120, 240, 480, 600, 600, 600]
 
@@ -87,11 +96,11 @@ def test_late_failures_make_a_pause_no_longer() -> None:
     fail(queue, 5)
     closed_until = queue.closed_until
     for _ in range(3):
-        queue.finished(NOW + SECOND, failed=True)
+        finished(queue, NOW + SECOND, failed=True)
     assert closed_until == NOW + FIRST_PAUSE
     assert queue.closed_until == closed_until
     queue.running += 1
-    queue.finished(closed_until, failed=True)
+    finished(queue, closed_until, failed=True)
     assert queue.closed_until == closed_until + 2 * FIRST_PAUSE
 
 
@@ -102,9 +111,9 @@ def test_a_success_opens_a_lane_wide() -> None:
     fail(queue, 5)
     after = NOW + FIRST_PAUSE
     queue.running += 1
-    queue.finished(after, failed=True)
+    finished(queue, after, failed=True)
     queue.running += 1
-    queue.finished(after + 2 * FIRST_PAUSE, failed=False)
+    finished(queue, after + 2 * FIRST_PAUSE, failed=False)
     assert (queue.free_slots(after), queue.closed_until) == (CONCURRENCY, None)
     fail(queue, 4)
     assert queue.closed_until is None

@@ -15,7 +15,8 @@ from daemon.core.bookkeeping import FULL
 from daemon.core.errors import DiskFull
 from daemon.core.model import Outcome
 from daemon.core.ports import Channel
-from daemon.service import room, supervisor
+from daemon.runtime.schedule import WakeEvent
+from daemon.service import housekeeping_loop, room
 from daemon.service.app import App
 from daemon.service.resource_watch import ResourceWatch
 from daemon.service.supervisor import Supervisor
@@ -97,8 +98,9 @@ def test_a_round_without_deliveries_proves_no_room(
 
 def test_housekeeping_is_tried_again_soon(parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Housekeeping, which makes room, is tried again after minutes, and not after a day."""
-    monkeypatch.setattr(supervisor, "_UNTIL_ROOM", 0.01)
-    service, looks, ended = Supervisor(parts), once_full(True), threading.Event()
+    monkeypatch.setattr(housekeeping_loop, "_UNTIL_ROOM", 0.01)
+    looks, ended = once_full(True), threading.Event()
+    stopping, wake = threading.Event(), WakeEvent()
 
     def run(_: object) -> Any:
         looks()
@@ -106,11 +108,14 @@ def test_housekeeping_is_tried_again_soon(parts: App, monkeypatch: pytest.Monkey
         return True
 
     monkeypatch.setattr(parts, "run_housekeeping", run)
-    thread = threading.Thread(target=service._housekeeping_loop, daemon=True)
+    parts_of_it = parts, room.Room(parts.problems), wake, stopping
+    thread = threading.Thread(
+        target=housekeeping_loop.run_housekeeping, args=parts_of_it, daemon=True
+    )
     thread.start()
     assert ended.wait(SOON)
-    service._stopping.set()
-    service._housekeeping_wake.wake_up()
+    stopping.set()
+    wake.wake_up()
     thread.join(SOON)
     assert full(parts) == []
 

@@ -17,7 +17,7 @@ from daemon.core.errors import PermanentFailure
 from daemon.core.model import Delivery, DeliveryState, MarkKind, MarkState, Policy
 from daemon.core.ports import Parcel
 from daemon.delivery import retry
-from daemon.delivery.reservations import LEASE
+from daemon.delivery.local import LEASE
 from daemon.service.app import App
 from daemon.store import Store
 from tests.machine import Machine

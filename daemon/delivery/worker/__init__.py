@@ -1,1 +1,0 @@
-"""The worker process, which delivers to destinations on this machine."""

@@ -1,0 +1,35 @@
+"""The loop that deletes what retention allows, once a day."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from daemon.core.errors import DiskFull
+from daemon.maintenance.housekeeping import HOUSEKEEPING
+from daemon.runtime.schedule import WakeEvent
+from daemon.service.app import App
+from daemon.service.room import Room
+
+TIDY_EVERY = timedelta(days=1)
+_UNTIL_CERTAIN = 15.0  # seconds between checks whether the clock is certain enough to delete by it
+_UNTIL_ROOM = 300.0  # seconds between attempts to delete while the disk is full
+
+
+def run_housekeeping(app: App, room: Room, wake: WakeEvent, stopping: threading.Event) -> None:
+    """Run housekeeping soon after the start, and then at each `wake`, which comes once a day.
+
+    Soon after the start, because a service may be restarted every day. Raises StoreError.
+    """
+    while not stopping.is_set():
+        app.heartbeats.beat(HOUSEKEEPING)
+        try:
+            done = app.run_housekeeping(stopping)
+            room.found("deleted")
+            longest = 2 * TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
+        except DiskFull as error:
+            room.lacks("deleted", error)
+            longest = _UNTIL_ROOM
+        if not stopping.is_set():
+            app.heartbeats.beat_for_wait(HOUSEKEEPING, longest)
+            wake.wait(longest)

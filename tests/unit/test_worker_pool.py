@@ -1,0 +1,346 @@
+"""Letters are shared among worker processes, which are replaced when they end or hang."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import pytest
+
+from daemon.core.backoff import Backoff
+from daemon.core.errors import DiskFull, StoreError, WorkerLost
+from daemon.core.model import LetterRef
+from daemon.intake.carrier import Carried, CarryProgress
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.worker import worker_supervisor
+from daemon.intake.worker.messages import Chunk, ChunkEnded, ChunkProgress, Ping, Pong, TimeNow
+from daemon.intake.worker.worker_client import WorkerClient
+from daemon.intake.worker.worker_pool import WorkerPool
+from daemon.intake.worker.worker_supervisor import WorkerSupervisor
+from daemon.runtime.fork_server import Forked
+from daemon.runtime.heartbeat import Heartbeats
+from daemon.store import Store
+from daemon.store.content import ContentStore
+from tests.unit.conftest import NOW, TAX, Clock, active_snapshot, new_intake
+from tests.unit.memory_batch import BatchMailbox
+
+SECONDS = 20.0
+Script = Callable[[Chunk], Carried | Exception | None]
+"""What a worker does with a chunk: an outcome, an error, or None to end without a word."""
+
+
+def carries(chunk: Chunk) -> Carried:
+    """Carry all."""
+    return Carried(stored=len(chunk.work))
+
+
+@dataclass
+class Threads:
+    """A fork server whose workers are threads that do as the script says."""
+
+    script: Script = carries
+    answers: Callable[[], bool] = lambda: True
+    """Whether a worker answers pings."""
+    fails: int = 0
+    """How many forks fail first."""
+    lost: bool = False
+    forked: list[str] = field(default_factory=list)
+    killed: list[int] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    pipes: dict[int, Connection] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fork(self, name: str) -> Forked:
+        """Start a thread."""
+        if self.fails:
+            self.fails -= 1
+            raise OSError("no room")
+        ours, theirs = Pipe()
+        self.forked.append(name)
+        self.pipes[len(self.forked)] = theirs
+        threading.Thread(target=self._work, args=(theirs,), daemon=True).start()
+        return Forked(len(self.forked), ours)
+
+    def kill(self, pid: int) -> None:
+        """End it."""
+        self.killed.append(pid)
+        self.pipes[pid].close()
+
+    def has_ended(self) -> bool:
+        """As the test says."""
+        return self.lost
+
+    def _work(self, pipe: Connection) -> None:
+        with suppress(EOFError, OSError), pipe:
+            while True:
+                while not pipe.poll(0.02):
+                    if pipe.closed:
+                        return
+                message = pickle.loads(pipe.recv_bytes())
+                if isinstance(message, Ping) and self.answers():
+                    pipe.send_bytes(pickle.dumps(Pong(usage=None, stalled=())))
+                if isinstance(message, Chunk) and not self._carried(pipe, message):
+                    return
+
+    def _carried(self, pipe: Connection, chunk: Chunk) -> bool:
+        with self.lock:
+            self.chunks.append(chunk)
+        outcome: Any = self.script(chunk)
+        if outcome is None:
+            return False
+        progress = CarryProgress(stored=len(chunk.work), left=False)
+        for each in (
+            ChunkProgress(number=chunk.number, progress=progress),
+            ChunkEnded(number=chunk.number, outcome=outcome),
+        ):
+            pipe.send_bytes(pickle.dumps(each))
+        return True
+
+
+@dataclass
+class Crew:
+    """A pool of workers that are threads, with a supervisor at work."""
+
+    store: Store
+    content: ContentStore
+    server: Threads
+    number: int = 2
+    released: list[tuple[str, bool]] = field(default_factory=list)
+    trouble: list[bool] = field(default_factory=list)
+    reported: list[CarryProgress] = field(default_factory=list)
+    full: list[DiskFull] = field(default_factory=list)
+    """Raised by the next releases."""
+    failure: list[BaseException] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.supervisor = WorkerSupervisor(
+            self.server,
+            self.number,
+            time_now=lambda: TimeNow(line=NOW, certain=True),
+            release=self._release,
+            backoff=Backoff(timedelta(seconds=0.05), timedelta(seconds=0.1)),
+            on_trouble=self.trouble.append,
+        )
+        self.pool = WorkerPool(
+            self.supervisor,
+            new_intake(self.store, self.content, Clock()).here,
+            active=active_snapshot({}),
+            time_now=lambda: TimeNow(line=NOW, certain=True),
+            usable=lambda: ["erp"],
+            note_local=lambda _: None,
+            heartbeats=Heartbeats(),
+        )
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._thread.start()
+
+    def _loop(self) -> None:
+        try:
+            self.supervisor.loop(self.stopping, lambda: None)
+        except Exception as error:  # noqa: BLE001  # the test looks at it
+            self.failure.append(error)
+
+    def _release(self, worker: WorkerClient, *, stopped: bool) -> None:
+        if self.full:
+            raise self.full.pop()
+        self.released.append((worker.name, stopped))
+
+    def carry(self, letters: Sequence[str]) -> Carried:
+        """Have letters carried."""
+        work = [(TAX, ref_of(each)) for each in letters]
+        return self.pool.carry(
+            BatchMailbox(), MarkPolicies(), work, self.stopping, self.reported.append
+        )
+
+    def end(self) -> None:
+        """Stop in order."""
+        self.stopping.set()
+        self.supervisor.wake()
+        self._thread.join(SECONDS)
+        self.supervisor.close()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait for it, not for ever."""
+        ends = time.monotonic() + SECONDS
+        while not condition():
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+
+
+def ref_of(external_id: str) -> LetterRef:
+    """A letter's reference."""
+    return LetterRef(
+        mailbox="altinn",
+        party=TAX.party,
+        service=TAX.service,
+        resource=TAX.resource,
+        external_id=external_id,
+    )
+
+
+def ids(chunk: Chunk) -> list[str]:
+    """The letters of a chunk."""
+    return [ref.external_id for _, ref in chunk.work]
+
+
+LETTERS = [f"{number:03}" for number in range(200)]
+
+
+@pytest.fixture
+def crew(
+    store: Store, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Crew]]:
+    """Make a crew, whose supervisor looks often."""
+    monkeypatch.setattr(worker_supervisor, "_LOOK", 0.02)
+    monkeypatch.setattr(worker_supervisor, "_PING", 0.02)
+    made: list[Crew] = []
+
+    def new(script: Script = carries, number: int = 2, **server: Any) -> Crew:
+        made.append(Crew(store, content, Threads(script=script, **server), number=number))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.end()
+
+
+def test_letters_are_shared(crew: Callable[..., Crew]) -> None:
+    """Every letter is in one chunk, the calls to the mailbox are shared, and what is stored is
+    reported and added up."""
+    found = crew()
+    carried = found.carry(LETTERS)
+    assert carried.stored == len(LETTERS) == sum(each.stored for each in found.reported)
+    assert sorted(each for chunk in found.server.chunks for each in ids(chunk)) == LETTERS
+    assert {each.at_once for each in found.server.chunks} == {4}
+    assert {*found.server.chunks[0].usable} == {"erp"}
+    assert len(found.server.forked) == 2
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_any_number_of_workers(crew: Callable[..., Crew], number: int) -> None:
+    """One worker does what several do; a few letters make one chunk."""
+    found = crew(number=number)
+    assert found.carry(LETTERS).stored == len(LETTERS)
+    found.server.chunks.clear()
+    assert found.carry(LETTERS[:9]).stored == 9
+    assert [each.at_once for each in found.server.chunks] == [8]
+
+
+def test_workers_that_end_at_random(crew: Callable[..., Crew]) -> None:
+    """A worker that was killed is replaced, what it had in hand is carried by others, and no
+    letter is blamed for it."""
+    numbers = iter(range(1000))
+    found = crew(lambda chunk: None if next(numbers) in {1, 4, 5} else carries(chunk))
+    assert found.carry(LETTERS).stored == len(LETTERS)
+    found.wait_for(lambda: len(found.released) >= 1 and len(found.server.forked) >= 3)
+    assert not any(stopped for _, stopped in found.released)
+    assert not found.store.letters.failing("altinn")
+    assert found.carry(LETTERS).problems == []
+
+
+def test_a_letter_that_ends_workers(crew: Callable[..., Crew]) -> None:
+    """It is found in a few steps, and noted as failing; all others are stored. The next time it is
+    alone from the beginning."""
+    found = crew(lambda chunk: None if "077" in ids(chunk) else carries(chunk))
+    carried = found.carry(LETTERS)
+    assert [problem.split(":")[0] for problem in carried.problems] == ["letter 077"]
+    assert [each.external_id for each in found.store.letters.failing("altinn")] == ["077"]
+    assert carried.missing == {(TAX.party, TAX.resource)}
+    done = {each for chunk in found.server.chunks for each in ids(chunk) if "077" not in ids(chunk)}
+    assert done == {*LETTERS} - {"077"}
+    assert len(found.server.forked) <= 2 + 10
+    forked = len(found.server.forked)
+    found.carry(LETTERS)
+    found.wait_for(lambda: len(found.server.forked) > forked)
+    time.sleep(0.1)
+    assert len(found.server.forked) == forked + 1
+
+
+def test_workers_that_keep_ending(crew: Callable[..., Crew]) -> None:
+    """They are replaced at intervals, and that is a problem until one has carried something."""
+    ends = iter([True] * 6)
+    found = crew(lambda chunk: None if next(ends, False) else carries(chunk), number=1)
+    assert found.carry(LETTERS[:40]).stored == 40
+    found.wait_for(lambda: found.trouble[-1:] == [False])
+    assert found.trouble[0]
+
+
+def test_one_that_hangs(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that answers no more is killed, and another does its work."""
+    monkeypatch.setattr(worker_supervisor, "WORKER_TIMEOUT", 0.3)
+    hangs, still = threading.Event(), threading.Event()
+
+    def script(chunk: Chunk) -> Carried:
+        if not hangs.is_set():
+            hangs.set()
+            still.wait(SECONDS)
+        return carries(chunk)
+
+    found = crew(script, number=1)
+    assert found.carry(LETTERS[:9]).stored == 9
+    still.set()
+    assert found.server.killed == [1]
+
+
+def test_one_that_cannot_keep_anything(crew: Callable[..., Crew]) -> None:
+    """If the store fails a worker, as when it cannot be opened, the caller hears of it; the worker
+    is replaced, and what it had claimed is released without blame."""
+    found = crew(lambda _: StoreError("the database is damaged"), number=1)
+    with pytest.raises(StoreError, match="damaged"):
+        found.carry(LETTERS)
+    found.wait_for(lambda: [stopped for _, stopped in found.released] == [True])
+    found.server.script = carries
+    assert found.carry(LETTERS).stored == len(LETTERS)
+
+
+def test_a_release_without_room(crew: Callable[..., Crew]) -> None:
+    """On a full disk a claim is released later."""
+    found = crew(number=1)
+    found.full.append(DiskFull("full"))
+    found.wait_for(lambda: bool(found.server.pipes))
+    found.server.kill(1)
+    found.wait_for(lambda: len(found.released) == 1)
+    assert not found.failure
+
+
+def test_no_process_can_be_started(crew: Callable[..., Crew]) -> None:
+    """If the system has no room for another process it is asked again, and letters wait."""
+    found = crew(number=1, fails=4)
+    assert found.carry(LETTERS[:3]).stored == 3
+    assert found.trouble[:1] == [True]
+
+
+def test_the_fork_server_is_lost(crew: Callable[..., Crew]) -> None:
+    """Without it nothing could be replaced, so the service ends."""
+    found = crew()
+    found.server.lost = True
+    found.wait_for(lambda: bool(found.failure))
+    assert isinstance(found.failure[0], WorkerLost)
+
+
+def test_a_stop(crew: Callable[..., Crew]) -> None:
+    """When the service stops, what is in hand is finished, and nothing is begun."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def script(chunk: Chunk) -> Carried:
+        begun.set()
+        go_on.wait(SECONDS)
+        return carries(chunk)
+
+    found = crew(script, number=1)
+    results: list[Carried] = []
+    thread = threading.Thread(target=lambda: results.append(found.carry(LETTERS)))
+    thread.start()
+    assert begun.wait(SECONDS)
+    found.stopping.set()
+    go_on.set()
+    thread.join(SECONDS)
+    assert 0 < results[0].stored < len(LETTERS)
