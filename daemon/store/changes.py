@@ -37,7 +37,7 @@ from daemon.core.model import (
     MessageKind,
 )
 from daemon.store.database import Database, table_of
-from daemon.store.due_letters import read_acknowledged, read_facts
+from daemon.store.due_letters import RESPOND, facts_of, read_acknowledged, read_words
 from daemon.store.pages import pieces, row_number
 
 OPEN = (
@@ -204,6 +204,8 @@ _OF_LETTER = (
     "id",
     "fetched_at",
     "published_at",
+    "requested_at",
+    "due_at",
     "party",
     "service",
     "sender_org",
@@ -219,6 +221,12 @@ _LETTERS = sql_select(
     func.substr(_MESSAGES.c.body, 1, bindparam("longest")).label("body"),
     *(_MESSAGES.c[name] for name in _OF_LETTER),
 ).where(_MESSAGES.c.id.in_(_IDS), ~_CONFIDENTIAL)
+_SHOWN = (
+    "number",
+    "body",
+    *(each for each in _OF_LETTER if each not in {"requested_at", "due_at"}),
+)
+"""What an index gets as it is stored."""
 _DECIDED = (
     sql_select(
         _DECISIONS.c.message_id,
@@ -227,6 +235,7 @@ _DECIDED = (
         _DECISIONS.c.route,
         _DECISIONS.c.recipients,
         _DECISIONS.c.direct,
+        *RESPOND,
     )
     .where(_DECISIONS.c.message_id.in_(_IDS))
     .order_by(_DECISIONS.c.number)
@@ -328,27 +337,26 @@ class Changes:
         with self._database.read_one() as connection:
             deliveries = connection.execute(_DELIVERED, these).all()
         with self._database.read_one() as connection:
-            deadlines = read_facts(connection, ids)
+            words = read_words(connection, ids)
         with self._database.read_one() as connection:
             received = read_acknowledged(connection, ids)
         files, states = self._files(these), _states(deliveries)
         return Indexed(
             letters={
                 row["id"]: IndexedLetter(
-                    **row,
+                    **{name: row[name] for name in _SHOWN},
                     route=decided[row["id"]].route,
                     recipients=decided[row["id"]].recipients,
                     direct=decided[row["id"]].direct,
                     file_names=files[row["id"]],
                     deliveries=states[row["id"]],
-                    deadline=deadlines[row["id"]],
+                    deadline=facts_of(row, decided[row["id"]], words.get(row["id"], ())),
                     acknowledged_at=received.get(row["id"], ("", None))[1],
                     decision=decided[row["id"]].number,
                     decided_at=decided[row["id"]].decided_at,
                 )
                 for row in letters
-                if row["id"] in decided
-                and row["id"] in deadlines  # retention may have deleted it meanwhile
+                if row["id"] in decided  # retention may have deleted it meanwhile
             },
             open=_open(deliveries),
         )

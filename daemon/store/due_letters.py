@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, Index, bindparam, text
+from sqlalchemy import BindParameter, Connection, Index, RowMapping, bindparam, text
 from sqlalchemy import select as sql_select
 
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState, DeadlineAnswer
@@ -34,11 +34,15 @@ _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _DATES = sql_select(
     _MESSAGES.c.id, _MESSAGES.c.published_at, _MESSAGES.c.requested_at, _MESSAGES.c.due_at
 ).where(_MESSAGES.c.id.in_(_IDS))
+RESPOND = (
+    _DECISIONS.c.respond_by,
+    _DECISIONS.c.why["respond_within"].as_string().label("respond_within"),
+)
+"""What `facts_of` needs of a decision."""
 _TERMS = (
     sql_select(
         _DECISIONS.c.message_id,
-        _DECISIONS.c.respond_by,
-        _DECISIONS.c.why["respond_within"].as_string().label("within"),
+        *RESPOND,
         _DECISIONS.c.recipients,
         _DECISIONS.c.chosen,
     )
@@ -170,16 +174,22 @@ def read_facts(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Deadli
     terms = {row.message_id: row for row in connection.execute(_TERMS, these)}
     words = read_words(connection, ids)
     return {
-        row.id: DeadlineFacts(
-            published_at=row.published_at,
-            requested_at=row.requested_at,
-            due_at=row.due_at,
-            respond_by=terms[row.id].respond_by if row.id in terms else None,
-            respond_within=(terms[row.id].within or "") if row.id in terms else "",
-            words=words.get(row.id, ()),
-        )
-        for row in connection.execute(_DATES, these)
+        row["id"]: facts_of(row, terms[row["id"]], words.get(row["id"], ()))
+        for row in connection.execute(_DATES, these).mappings()
+        if row["id"] in terms
     }
+
+
+def facts_of(letter: RowMapping, decision: Any, words: Sequence[DeadlineWord]) -> DeadlineFacts:
+    """Return what is known of a deadline, from the rows of a letter and of its newest decision."""
+    return DeadlineFacts(
+        published_at=letter["published_at"],
+        requested_at=letter["requested_at"],
+        due_at=letter["due_at"],
+        respond_by=decision.respond_by,
+        respond_within=decision.respond_within or "",
+        words=words,
+    )
 
 
 def read_words(connection: Connection, ids: Sequence[UUID]) -> Mapping[UUID, list[DeadlineWord]]:

@@ -41,12 +41,17 @@ class ShownDeadline:
     recipients: Sequence[str]
     due_at: datetime
     source: str
-    workdays: int
+    now: datetime
     is_acknowledged: bool
     revision: int
     changed_at: datetime
     is_over: bool = False
     """Whether a person said that nothing is due, or that it is done."""
+
+    @property
+    def workdays(self) -> int:
+        """How many working days are left; counted only where it is shown."""
+        return workdays_left(self.due_at, self.now)
 
 
 def of_index(found: DeskLetter, now: datetime, *, is_over: bool = False) -> ShownDeadline:
@@ -61,7 +66,7 @@ def of_index(found: DeskLetter, now: datetime, *, is_over: bool = False) -> Show
         recipients=[*letter.recipients, *letter.direct],
         due_at=found.due_at,
         source=letter.due_source,
-        workdays=workdays_left(found.due_at, now),
+        now=now,
         is_acknowledged=letter.is_acknowledged,
         revision=found.revision,
         changed_at=found.changed_at,
@@ -98,7 +103,7 @@ def _open(letters: Sequence[DueLetter], now: datetime) -> Iterator[ShownDeadline
             recipients=each.recipients,
             due_at=holds.due_at,
             source=holds.source.value,
-            workdays=workdays_left(holds.due_at, now),
+            now=now,
             is_acknowledged=bool(each.acknowledged_by),
             revision=len(said),
             changed_at=max(each.fetched_at, *said) if said else each.fetched_at,
