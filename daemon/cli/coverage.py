@@ -42,9 +42,9 @@ def coverage(
         rows = [row for name in names for row in _rows(name, store)]
     missing = [row for row in rows if row["ordinary"] is False or row["gone_at"]]
     if json:
-        print_json(rows if clients else {"organisations": len(rows), "missing": missing})
+        print_json(rows if clients else {"organisations": _count(rows), "missing": missing})
     else:
-        _print(rows if clients else missing, len(rows), len(missing))
+        _print(rows if clients else missing, _count(rows), _count(missing))
     raise typer.Exit(Exit.REMAINS if missing else Exit.FINE)
 
 
@@ -69,6 +69,11 @@ def _rows(mailbox: str, store: Store) -> Iterator[dict[str, Any]]:
             "confidential": _can_be_read(confidential),
             "gone_at": known.gone_at if known else None,
         }
+
+
+def _count(rows: Sequence[dict[str, Any]]) -> int:
+    """Count the organisations, each once in however many mailboxes it is."""
+    return len({row["party"] for row in rows})
 
 
 def _can_be_read(channels: Sequence[Bookmark]) -> bool | None:

@@ -214,3 +214,18 @@ def test_a_clock_that_was_ahead_does_not_silence_the_bell(world: BellWorld) -> N
     letter = world.publish()
     world.rounds(world.start())
     assert world.kept() == [letter]
+
+
+def test_nothing_that_looks_leaves_a_trace(world: BellWorld) -> None:
+    """Check, discovery and a whole comparison leave seen logs, labels and marks as they are; the
+    fixture's end looks at that."""
+    world.publish()
+    rounds = world.start()
+    world.rounds(rounds)
+    mailbox = world.mailboxes[-1]
+    assert [each.subject for each in mailbox.check()][-1] == "bell"
+    assert [each.readable for each in mailbox.discover()]
+    rounds._parts.reconciliation.run(mailbox, rounds._policies, world.stopping)
+    labels = {tuple(each.dialog.labels) for each in world.altinn.dialogs.of_parties([PARTY])}
+    assert labels == {("Default",)}
+    assert not world.altinn.dialogs.seen_log()
