@@ -66,6 +66,7 @@ NOT_RUN = {
     "make bench BENCH=waiting": "takes long",
     "make bench BENCH=page": "takes long; its result is in the documents",
     "make bench BENCH=size": "takes long",
+    "make bench BENCH=bell": "takes long; its result is in the documents",
     "make bench BENCH=fast": "takes long; test_fast_bench.py runs what it consists of",
     "make power-cut": "takes long, and needs root; its result is in the documents",
     "make crash-sweep": _LONG,
