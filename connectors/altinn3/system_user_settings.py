@@ -73,8 +73,8 @@ class SystemUserSettings(HttpMailboxSettings):
     """Whose system user acts for all parties; None where each has its own."""
     include: tuple[OrganisationNumber, ...] = ()
     exclude: tuple[OrganisationNumber, ...] = ()
-    calls_per_second: Annotated[float, Field(gt=0, le=1000)] = 100
-    """At most, over all mailboxes of the client."""
+    calls_per_second: Annotated[float, Field(ge=0, le=1000)] = 0
+    """At most, over all mailboxes of the client. 0 for no limit until Altinn refuses a call."""
     subscription_key: SecretStr = SecretStr("")
     external_ref: str = ""
     ca_file: CaFile = None

@@ -1,29 +1,34 @@
 """One pace for all calls of a client to a host: a token bucket, tightened by what the host refuses.
 
 A server that limits calls counts them by client, over all mailboxes, threads and processes. So all
-mailboxes of one client share a pacer in this process. Turns are given in the order in which they
-are asked for; as no mailbox has more than a few calls at a time, none holds up another for long.
+mailboxes of one client share a pacer in this process, and each process has its share of the pace.
+Turns are given in the order in which they are asked for; as no mailbox has more than a few calls at
+a time, none holds up another for long.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from daemon.core.pacing import PaceNumbers
+from daemon.core.pacing import PROCESSES, PaceNumbers
 
 _LEAST = 0.1  # calls a second, however often the server refuses
 _RECOVERY = 60.0  # seconds without a refusal after which the pace rises by a quarter
 _RISE = 1.25
 _DEFAULT_PAUSE = 5.0  # seconds after a refusal that does not say how long to wait
+_WINDOW = 10.0  # seconds in which calls are counted, to know the pace that was too much
+_NO_LIMIT = 1000.0  # calls a second, from which on a pace that is not configured is none any more
 
 
 class Pacer:
     """A token bucket of `rate` calls a second, and `burst` of them at once. From any thread.
 
-    `clock` counts seconds from any start.
+    With 0 there is no limit until the server refuses a call. `clock` counts seconds from
+    any start.
     """
 
     def __init__(
@@ -35,18 +40,21 @@ class Pacer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._host = client, host
-        self._configured = self._rate = rate
+        self._configured = self._rate = rate or math.inf
         self._burst, self._clock = burst, clock
         self._lock = threading.Lock()
-        self._free_at = clock() - burst / rate
+        self._free_at = clock() - burst / self._rate
         """When the bucket would have been empty; each call moves it by one interval."""
         self._closed_until = clock()
         self._changed_at = clock()
         self._calls = self._refused = 0
         self._waited = 0.0
+        self._window_began, self._window_calls = clock(), 0
 
     def limit(self, rate: float) -> None:
         """Share it with a mailbox that is configured for `rate`: the slowest one counts."""
+        if not rate:
+            return
         with self._lock:
             self._configured = min(self._configured, rate)
             self._rate = min(self._rate, self._configured)
@@ -58,7 +66,8 @@ class Pacer:
         with self._lock:
             now = self._clock()
             self._rise(now)
-            interval = 1 / self._rate
+            self._count(now)
+            interval = PROCESSES.number / self._rate
             self._free_at = max(self._free_at, now - self._burst * interval) + interval
             wait = max(0.0, self._free_at - now, self._closed_until - now)
             self._calls += 1
@@ -68,7 +77,7 @@ class Pacer:
     def give_back(self, wait: float) -> None:
         """Return a turn that is not used, because it is too far away."""
         with self._lock:
-            self._free_at -= 1 / self._rate
+            self._free_at -= PROCESSES.number / self._rate
             self._calls -= 1
             self._waited -= wait
 
@@ -83,7 +92,9 @@ class Pacer:
             now = self._clock()
             pause = _DEFAULT_PAUSE if retry_after is None else retry_after
             if now >= self._closed_until:  # calls that were in flight count as one refusal
-                self._rate = max(_LEAST, self._rate / 2)
+                observed = max(1.0, self._observed(now) * PROCESSES.number)
+                too_much = observed if math.isinf(self._rate) else self._rate
+                self._rate = max(_LEAST, too_much / 2)
             self._closed_until = max(self._closed_until, now + pause)
             self._free_at = max(self._free_at, self._closed_until)
             self._changed_at = self._closed_until
@@ -103,7 +114,18 @@ class Pacer:
     def _rise(self, now: float) -> None:
         while self._rate < self._configured and now - self._changed_at >= _RECOVERY:
             self._rate = min(self._configured, self._rate * _RISE)
+            if math.isinf(self._configured) and self._rate >= _NO_LIMIT:
+                self._rate = math.inf
             self._changed_at += _RECOVERY
+
+    def _count(self, now: float) -> None:
+        if now - self._window_began >= _WINDOW:
+            self._window_began, self._window_calls = now, 0
+        self._window_calls += 1
+
+    def _observed(self, now: float) -> float:
+        """Return how many calls a second were made lately."""
+        return self._window_calls / max(1.0, now - self._window_began)
 
 
 class Pacers:

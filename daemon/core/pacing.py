@@ -18,7 +18,7 @@ class PaceNumbers:
     refused: int
     """How often the server said that there were too many."""
     rate: float
-    """Calls a second that are made at most now."""
+    """Calls a second that are made at most now, by all processes; infinite without a limit."""
 
 
 @runtime_checkable
@@ -27,3 +27,14 @@ class IsPaced(Protocol):
 
     def pace_numbers(self) -> PaceNumbers:
         """Return the counts. Makes no call, and returns at once; from any thread."""
+
+
+class ProcessShare:
+    """Among how many processes the pace of each client is divided. For the whole process."""
+
+    def __init__(self) -> None:
+        self.number = 1
+        """Counting this one. Set when the processes are started."""
+
+
+PROCESSES = ProcessShare()

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import STALLED
+from daemon.core.pacing import PROCESSES
 from daemon.core.ports import Mailbox
 from daemon.core.shared_tokens import SharesTokens
 from daemon.delivery.dispatch import Dispatch
@@ -91,9 +92,11 @@ class Workers:
         self._problems = problems
         time_now = partial(time_of, clock)
         wanted = active.configuration().delivery.workers
+        number = min(cores, _AT_MOST) if wanted == "auto" else wanted
+        PROCESSES.number = number + 1
         self.supervisor = WorkerSupervisor(
             server,
-            min(cores, _AT_MOST) if wanted == "auto" else wanted,
+            number,
             time_now=time_now,
             release=self._release,
             backoff=_PAUSES,

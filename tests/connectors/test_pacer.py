@@ -19,6 +19,7 @@ from connectors.net.timeouts import Timeouts
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.server import FakeAltinn
 from daemon.core.errors import MailboxUnavailable
+from daemon.core.pacing import PROCESSES
 
 URL = "https://platform.example/x"
 QUICK = Timeouts(connect=2, step=2, whole=5, retry_delays=(0.001, 0.001))
@@ -82,6 +83,28 @@ def test_a_refusal_stops_everyone_and_halves_the_pace(clock: Seconds) -> None:
     assert paced.numbers().rate == 10
     paced.refused("https://elsewhere.example/", 30)
     assert paced.reserve(URL) == 0
+
+
+def test_without_a_limit_the_first_refusal_sets_one(clock: Seconds) -> None:
+    """Calls wait for nothing until one is refused; then half of what was made is the pace, which
+    rises until it is none any more."""
+    paced = pacer(clock, rate=0)
+    for _ in range(80):
+        clock.now += 0.05
+        assert paced.reserve(URL) == 0
+    paced.refused(URL, 2)
+    assert paced.numbers().rate == pytest.approx(10)
+    assert paced.reserve(URL) >= 2
+    clock.now += 3600
+    assert [paced.reserve(URL) for _ in range(50)] == [0] * 50
+
+
+def test_each_process_has_its_share(clock: Seconds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four processes, each makes a quarter of the calls."""
+    monkeypatch.setattr(PROCESSES, "number", 4)
+    paced = pacer(clock, rate=8, burst=1)
+    waits = [paced.reserve(URL) for _ in range(4)]
+    assert waits == pytest.approx([0, 0.5, 1, 1.5])
 
 
 def test_mailboxes_of_a_client_share_a_pacer() -> None:

@@ -58,6 +58,8 @@ class Chunk:
     usable: Collection[str]
     """Destinations on this machine that work, and for which nothing else waits."""
     time: TimeNow
+    processes: int = 1
+    """Among which the pace of each client is divided."""
     tokens: Sequence[object] = field(default=(), repr=False)
     """The mailbox's access tokens, if it shares them."""
 

@@ -21,6 +21,7 @@ from daemon.core.elapsed import elapsed
 from daemon.core.errors import StoreError
 from daemon.core.letter_batch import FetchesTogether
 from daemon.core.model import SightingState
+from daemon.core.pacing import PROCESSES
 from daemon.core.ports import Mailbox
 from daemon.delivery.local import LocalReport
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
@@ -168,6 +169,7 @@ class WorkerPool:
             at_once=job.at_once,
             usable=self._usable(),
             time=self._time_now(),
+            processes=PROCESSES.number,
             tokens=self._tokens(job.mailbox, {ref.party for _, ref in piece.work}),
         )
         stored: list[int] = []

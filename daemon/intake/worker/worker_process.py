@@ -27,6 +27,7 @@ from daemon.config.loader import (
 )
 from daemon.core.elapsed import elapsed
 from daemon.core.errors import PostmottakError, StoreError
+from daemon.core.pacing import PROCESSES
 from daemon.core.ports import Destination, Mailbox
 from daemon.core.shared_tokens import SharesTokens
 from daemon.delivery.local import LocalDeliveries
@@ -227,6 +228,7 @@ class WorkerProcess:
         parts, active = self._opened(), self._active
         assert active
         parts.clock.set(chunk.time)
+        PROCESSES.number = chunk.processes
         mailbox = parts.mailbox(chunk.mailbox)
         if isinstance(mailbox, SharesTokens):
             mailbox.borrow_tokens(chunk.tokens)
