@@ -43,7 +43,7 @@ class Pacer:
         self._configured = self._rate = rate or math.inf
         self._burst, self._clock = burst, clock
         self._lock = threading.Lock()
-        self._free_at = clock() - burst / self._rate
+        self._free_at = -math.inf
         """When the bucket would have been empty; each call moves it by one interval."""
         self._closed_until = clock()
         self._changed_at = clock()
