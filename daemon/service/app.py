@@ -30,6 +30,7 @@ from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.intake.rerouting import Rerouter
+from daemon.intake.worker.worker_supervisor import CLOCK_HEARD_AFTER
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.monitoring.alerts import AlertNotifier
@@ -100,7 +101,8 @@ class App:
             problems=self.problems,
             destinations=self._active.destinations,
         )
-        self._corrections = ClockCorrections(store, clock)
+        late = CLOCK_HEARD_AFTER if fork_server else timedelta()
+        self._corrections = ClockCorrections(store, clock, late)
         self._wire_deliveries(configuration)
         self._wire_intake(fork_server)
         self._housekeeping = Housekeeping(

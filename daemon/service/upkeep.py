@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from functools import partial
 
 import structlog
 
 from daemon.core.bookkeeping import CLOCK
 from daemon.core.errors import StoreBusy
-from daemon.core.times import norwegian_day
+from daemon.core.times import norwegian_day, shifted
 from daemon.delivery import retry
 from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.intake.rerouting import Rerouter
-from daemon.runtime.clock import DOUBTED, Clock
+from daemon.runtime.clock import DOUBTED, Clock, Correction
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -24,8 +24,11 @@ _log = structlog.get_logger(__name__)
 class ClockCorrections:
     """Corrects what was recorded while the clock was wrong."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: Store, clock: Clock, hears_late: timedelta = timedelta()) -> None:
+        """`hears_late` is how long worker processes may go on with the wrong time."""
+        self._store, self._clock, self._hears_late = store, clock, hears_late
+        self._pending: Sequence[Correction] = ()
+        self._corrected_at = clock.steady()
 
     def apply(self) -> None:
         """After a correction of the clock, correct the times that were recorded meanwhile.
@@ -33,14 +36,22 @@ class ClockCorrections:
         Due times are corrected too. Does nothing without a correction. Raises StoreError.
         """
         corrections = self._clock.corrections()
-        if not corrections:
+        if not corrections or not self._is_heard(corrections):
             return
         now = self._clock()
         put_right = partial(self._store.stamps.put_right, now=now, certain=self._clock.confirmed)
-        changed = sum(put_right(each.first, each.last) for each in corrections)
+        late = 2 * self._hears_late
+        changed = sum(put_right(each.first, shifted(each.last, late)) for each in corrections)
         changed += self._store.stamps.pull_back(now, retry.LONGEST)
         self._clock.applied(corrections)
         _log.warning("what was recorded while the clock was wrong is dated now", rows=changed)
+
+    def _is_heard(self, corrections: Sequence[Correction]) -> bool:
+        """Whether no process records anything with the wrong time any more."""
+        steady = self._clock.steady()
+        if corrections != self._pending:
+            self._pending, self._corrected_at = corrections, steady
+        return steady - self._corrected_at >= self._hears_late
 
     def stretch(self) -> int | None:
         """Return the number of the time since the last correction.

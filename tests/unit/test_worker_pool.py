@@ -47,10 +47,12 @@ class Threads:
     """A fork server whose workers are threads that do as the script says."""
 
     script: Script = carries
-    answers: Callable[[], bool] = lambda: True
-    """Whether a worker answers pings."""
+    pinged: list[TimeNow] = field(default_factory=list)
+    """The times that workers were told."""
     fails: int = 0
     """How many forks fail first."""
+    ends_after_progress: int = 0
+    """How many workers end after they have stored something."""
     lost: bool = False
     forked: list[str] = field(default_factory=list)
     killed: list[int] = field(default_factory=list)
@@ -85,7 +87,8 @@ class Threads:
                     if pipe.closed:
                         return
                 message = pickle.loads(pipe.recv_bytes())
-                if isinstance(message, Ping) and self.answers():
+                if isinstance(message, Ping):
+                    self.pinged.append(message.time)
                     pipe.send_bytes(pickle.dumps(Pong(usage=None, stalled=())))
                 if isinstance(message, Chunk) and not self._carried(pipe, message):
                     return
@@ -97,11 +100,11 @@ class Threads:
         if outcome is None:
             return False
         progress = CarryProgress(stored=len(chunk.work), left=False)
-        for each in (
-            ChunkProgress(number=chunk.number, progress=progress),
-            ChunkEnded(number=chunk.number, outcome=outcome),
-        ):
-            pipe.send_bytes(pickle.dumps(each))
+        pipe.send_bytes(pickle.dumps(ChunkProgress(number=chunk.number, progress=progress)))
+        if self.ends_after_progress:
+            self.ends_after_progress -= 1
+            return False
+        pipe.send_bytes(pickle.dumps(ChunkEnded(number=chunk.number, outcome=outcome)))
         return True
 
 
@@ -119,13 +122,14 @@ class Crew:
     full: list[DiskFull] = field(default_factory=list)
     """Raised by the next releases."""
     failure: list[BaseException] = field(default_factory=list)
+    time: TimeNow = field(default_factory=lambda: TimeNow(line=NOW, certain=True))
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.supervisor = WorkerSupervisor(
             self.server,
             self.number,
-            time_now=lambda: TimeNow(line=NOW, certain=True),
+            time_now=lambda: self.time,
             release=self._release,
             backoff=Backoff(timedelta(seconds=0.05), timedelta(seconds=0.1)),
             on_trouble=self.trouble.append,
@@ -134,7 +138,7 @@ class Crew:
             self.supervisor,
             new_intake(self.store, self.content, Clock()).here,
             active=active_snapshot({}),
-            time_now=lambda: TimeNow(line=NOW, certain=True),
+            time_now=lambda: self.time,
             usable=lambda: ["erp"],
             note_local=lambda _: None,
             heartbeats=Heartbeats(),
@@ -273,6 +277,16 @@ def test_workers_that_keep_ending(crew: Callable[..., Crew]) -> None:
     assert found.trouble[0]
 
 
+def test_workers_that_end_after_some_progress(crew: Callable[..., Crew]) -> None:
+    """While letters are stored, workers that are killed are replaced at once, however many."""
+    found = crew(number=1)
+    found.server.ends_after_progress = 8
+    carried = found.carry(LETTERS[:40])
+    assert len(found.server.forked) > 8
+    assert carried.problems == []
+    assert not found.trouble
+
+
 def test_one_that_hangs(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that answers no more is killed, and another does its work."""
     monkeypatch.setattr(worker_supervisor, "WORKER_TIMEOUT", 0.3)
@@ -288,6 +302,15 @@ def test_one_that_hangs(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPat
     assert found.carry(LETTERS[:9]).stored == 9
     still.set()
     assert found.server.killed == [1]
+
+
+def test_a_clock_that_was_set(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers hear of it at once, also in the middle of a chunk."""
+    monkeypatch.setattr(worker_supervisor, "_PING", 3600.0)
+    found = crew()
+    found.wait_for(lambda: len(found.server.pinged) == 2)
+    found.time = TimeNow(line=NOW + timedelta(hours=2), certain=False)
+    found.wait_for(lambda: found.server.pinged[2:] == [found.time, found.time])
 
 
 def test_one_that_cannot_keep_anything(crew: Callable[..., Crew]) -> None:

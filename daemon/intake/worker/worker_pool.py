@@ -176,11 +176,12 @@ class WorkerPool:
 
         def report(progress: CarryProgress) -> None:
             stored.append(progress.stored)
+            self._supervisor.works()
             job.report(progress)
 
         try:
             job.add(worker.carry(self._snapshot(), chunk, report).result())
-            self._supervisor.carried()
+            self._supervisor.works()
             self._suspects.difference_update(ref.message_id for _, ref in piece.work)
         except WorkerEnded:
             job.add(Carried(fetched=sum(stored), stored=sum(stored)))

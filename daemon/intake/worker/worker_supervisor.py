@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count
 from typing import Protocol
 
@@ -29,9 +30,12 @@ from daemon.runtime.process_usage import ProcessUsage
 _log = structlog.get_logger(__name__)
 _LOOK = 1.0  # seconds between looks at the workers
 _PING = 10.0  # seconds between pings
+CLOCK_HEARD_AFTER = timedelta(seconds=5)
+"""How soon workers have the right time after a correction of the clock."""
+_SET = timedelta(minutes=1)  # a line that has moved by more is another one
 _PATIENCE = 2.0  # seconds for workers to end; the fork server kills what is left
 _SOON = 3
-"""Workers that may end in a row, without one that has carried anything, and be replaced at once."""
+"""Workers that may end in a row, without one that has stored anything, and be replaced at once."""
 WORKERS = "workers"  # the name of its heartbeat
 
 
@@ -91,8 +95,10 @@ class WorkerSupervisor:
         self._ended: list[WorkerClient] = []
         """Those whose claims are not released yet."""
         self._in_a_row = 0
-        """Workers that have ended since one carried something."""
+        """Workers that have ended since one has stored something."""
         self._next_fork = self._next_ping = 0.0
+        self._said = time_now()
+        """The time that workers were told last."""
         self._past_seconds = 0.0
         """Processor time of those that have ended."""
 
@@ -113,8 +119,8 @@ class WorkerSupervisor:
                     self._exclusive = None
                 self._changed.notify_all()
 
-    def carried(self) -> None:
-        """Note that a worker has carried a chunk."""
+    def works(self) -> None:
+        """Note that a worker has stored something, or carried a chunk."""
         with self._changed:
             had_trouble, self._in_a_row = self._in_a_row >= _SOON, 0
         if had_trouble:
@@ -211,9 +217,10 @@ class WorkerSupervisor:
             raise WorkerLost(LOST)
         self._release_ended()
         self._fork_missing()
-        now = time.monotonic()
-        if now >= self._next_ping:
-            self._next_ping = now + _PING
+        now, said = time.monotonic(), self._time_now()
+        was_set = abs(said.line - self._said.line) >= _SET or said.certain != self._said.certain
+        if was_set or now >= self._next_ping:
+            self._next_ping, self._said = now + _PING, said
             for each in self._all():
                 self._ask(each)
         for each in self._all():
