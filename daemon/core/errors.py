@@ -4,10 +4,10 @@
     ├── OperatorError            the operator fixes a file or a command; never a traceback
     │   ├── ConfigurationError   every fault of a configuration at once
     │   └── NotFound             no such message, delivery or destination
-    ├── StoreError               the database, the disk or the worker process; exit code 4
+    ├── StoreError               the database, the disk or the fork server; exit code 4
     │   ├── DiskFull             nothing new is fetched until there is room
     │   ├── StoreBusy            another program has a lock; the service waits, a command gives up
-    │   └── WorkerLost           the worker process that writes drops has ended
+    │   └── WorkerLost           the fork server, which starts worker processes, has ended
     ├── NotStorable              one letter that the database rejects as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
     ├── MailboxError             the server of a mailbox
@@ -89,7 +89,7 @@ class StoreBusy(StoreError):
 
 
 class WorkerLost(StoreError):
-    """The worker process, which makes deliveries on this machine, has ended unexpectedly.
+    """The fork server, without which no worker process is replaced, has ended unexpectedly.
 
     What it had in flight is repeated after a restart.
     """
