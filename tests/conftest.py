@@ -9,19 +9,14 @@ import ssl
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
-import sqlmodel
 import trustme
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.engine import Engine
-from sqlalchemy.util import LRUCache
 
 from daemon.core.ports import Parcel
-from daemon.store import database
 from tests.parcels import new_parcel
+from tests.processes import compiled_once
 
 MakeParcel = Callable[..., Parcel]
 _MEMORY = Path("/dev/shm")  # a tmpfs, on Linux
@@ -73,22 +68,9 @@ def keys_are_checked_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def statements_are_compiled_once() -> Iterator[None]:
-    """SQLAlchemy compiles a statement once for each engine, of which a process has one, and the
-    tests have thousands. They share what is compiled, for their dialects are all alike."""
-    compiled = LRUCache[object, object](5000)
-
-    def create_engine(*arguments: Any, **named: Any) -> Engine:
-        engine = sqlmodel.create_engine(*arguments, **named)
-        engine._compiled_cache = compiled  # type: ignore[assignment]
-        return engine
-
-    def alike(one: object, other: object) -> bool:
-        return type(one) is type(other)
-
+    """The thousands of stores of a worker share what SQLAlchemy compiles."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(database, "create_engine", create_engine)
-        patched.setattr(SQLiteDialect_pysqlite, "__eq__", alike)
-        patched.setattr(SQLiteDialect_pysqlite, "__hash__", lambda dialect: hash(type(dialect)))
+        compiled_once.share(patched.setattr)
         yield
 
 
