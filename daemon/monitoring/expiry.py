@@ -6,8 +6,6 @@ from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-
 from daemon.config.loader import Configuration
 from daemon.core.times import NORWAY
 
@@ -41,6 +39,8 @@ def expiries(configuration: Configuration) -> list[dict[str, Any]]:
 
 def _ends_at(path: Path) -> datetime | None:
     """Return when a certificate expires; None if it cannot be read, which the check reports."""
+    from cryptography import x509  # takes 40 milliseconds, and most have no certificate
+
     try:
         return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     except (OSError, ValueError):

@@ -36,3 +36,16 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert "run" in ended.stdout
     assert ended.stderr == ""
+
+
+def test_status_imports_no_certificates() -> None:
+    """`status` does without cryptography, unless a destination has a client certificate."""
+    code = (
+        "import sys, daemon.cli.status_facts; print([each for each in sys.modules"
+        " if each.startswith('cryptography')])"
+    )
+    home = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "[]\n"
