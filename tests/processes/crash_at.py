@@ -21,7 +21,7 @@ POINTS = {
     "drop-before-rename": ("connectors.drops.journal", "Journal.record_intent", "after"),
     "drop-renamed": ("connectors.drops.local", "rename_new", "after"),
     "drop-unsettled": ("connectors.drops.destination", "DropDestination.forget", "before"),
-    "drop-settled": ("connectors.drops.journal", "settle", "after"),
+    "drop-settled": ("connectors.drops.journal", "Settling.settle", "after"),
     "mail-sent": ("connectors.destinations.smtp", "Mail._send", "after"),
     "webhook-posted": ("connectors.net.safe_client", "SafeClient.status", "after"),
     "delivered-before-commit": ("daemon.store.outbox", "Outbox.end", "before"),
