@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.output import Exit, Json, print_json, print_table
+from daemon.cli.output import Exit, Json, counted, print_json, print_table
 from daemon.cli.stored import opened
 
 if TYPE_CHECKING:
@@ -105,4 +105,5 @@ def _print(rows: Sequence[dict[str, Any]], total: int, missing: int) -> None:
             "package Ordinær post til virksomheten; a delegation works after a quarter of an hour"
         )
     else:
-        typer.echo(f"the ordinary post of {total} organisations can be read, as far as is known")
+        whose = counted(total, "organisation")
+        typer.echo(f"the ordinary post of {whose} can be read, as far as is known")

@@ -78,4 +78,4 @@ def test_without_a_store_row_nothing_is_missing(command: Command) -> None:
     command("poll")
     ended = command("coverage")
     assert ended.code == 0
-    assert "1 organisations can be read" in ended.out
+    assert "1 organisation can be read" in ended.out
