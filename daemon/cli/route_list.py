@@ -108,6 +108,8 @@ def _acknowledging(recipient: Recipient) -> Iterator[str]:
         yield f"within {recipient.acknowledge_within}"
     if recipient.remind_every:
         yield f"told again every {recipient.remind_every}"
+    if recipient.digest:
+        yield f"digest at {recipient.digest}"
     if recipient.manager:
         yield f"manager {recipient.manager}"
     if recipient.last_resort:

@@ -118,13 +118,10 @@ class DeadlineWarner:
         return [
             each
             for each in self.store.due_letters.of(list(due))
-            if _is_open(each) and each.facts.holds and each.facts.holds.due_at == due[each.id] > now
+            if each.is_pressing
+            and each.facts.holds
+            and each.facts.holds.due_at == due[each.id] > now
         ]
-
-
-def _is_open(letter: DueLetter) -> bool:
-    holds = letter.facts.holds
-    return holds is not None and holds.is_urgent and not letter.is_done
 
 
 def _horizon(steps: Sequence[Term], now: datetime) -> datetime:
@@ -140,7 +137,7 @@ def _planned(
     now: datetime,
 ) -> Iterator[PlannedWarning]:
     holds = letter.facts.holds
-    step = due_warning(holds.due_at, steps, now) if holds and _is_open(letter) else None
+    step = due_warning(holds.due_at, steps, now) if holds and letter.is_pressing else None
     if holds is None or step is None:
         return
     facts = Facts(service=letter.service, at=now, confidential=letter.confidential)

@@ -1,4 +1,4 @@
-"""Tells people of letters that nobody has acknowledged, and of deadlines, by mail.
+"""Tells people of letters that nobody has acknowledged, of deadlines, and of all, by mail.
 
 What is due is stored first and sent then, under a Message-ID that a repeat keeps. A mail that
 cannot be sent is tried again at growing intervals, holds up no letter, and is shown as a problem.
@@ -23,6 +23,7 @@ from daemon.core.outside_values import text_from
 from daemon.core.ports import Notifies
 from daemon.core.signed_links import signed
 from daemon.delivery.deadline_warnings import DeadlineWarner
+from daemon.delivery.digests import DigestSender
 from daemon.delivery.reminder_text import reminder_mail
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.routing.ladder import plan
@@ -53,9 +54,11 @@ class ReminderSender:
     _idle: str = field(default="", init=False)
     """The version of the table with which nobody had to be told of anything."""
     _warner: DeadlineWarner = field(init=False)
+    _digests: DigestSender = field(init=False)
 
     def __post_init__(self) -> None:
         self._warner = DeadlineWarner(self.store)
+        self._digests = DigestSender(self.store, partial(self.heartbeats.beat, REMINDERS))
 
     def loop(self, stopping: threading.Event) -> None:
         """Look until `stopping` is set. A full disk is waited out. Raises StoreError."""
@@ -73,11 +76,13 @@ class ReminderSender:
         with self.active.use() as snapshot:
             if self.doubts():
                 return 0
-            warned = self._warner.look(snapshot, _mailing(snapshot), self.clock(), stopping)
+            mailing = _mailing(snapshot)
+            sent = self._warner.look(snapshot, mailing, self.clock(), stopping)
+            sent += self._digests.look(snapshot, mailing, self.clock(), stopping)
             if not self._is_wanted(snapshot):
-                return warned
+                return sent
             self._plan(snapshot, stopping)
-            return warned + self._send(snapshot, stopping)
+            return sent + self._send(snapshot, stopping)
 
     def _is_wanted(self, snapshot: Snapshot) -> bool:
         """Whether a letter can wait; an installation that does not ask for it pays nothing."""

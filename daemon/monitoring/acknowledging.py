@@ -26,6 +26,7 @@ def of_people(store: Store, now: datetime) -> Iterator[Problem]:
     for about, (count, since, reason) in (
         ("", store.awaited.failing()),
         ("deadlines", store.deadline_warnings.failing()),
+        ("digests", store.digests.failing()),
     ):
         if not (count and since):
             continue

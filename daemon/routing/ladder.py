@@ -8,7 +8,7 @@ the next one takes its place; if none has anybody, those are told who keep the r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from daemon.core.awaited import LadderStep
@@ -34,6 +34,8 @@ class Directory:
     """The names and addresses of users who have left, in lower case."""
     keepers: tuple[str, ...] = ()
     """The users who keep the routing table."""
+    languages: Mapping[str, str] = field(default_factory=dict)
+    """The languages of users, by user name."""
 
     def address(self, person: str) -> str | None:
         """Return where a person is told; None if they have left or have no known address."""

@@ -32,6 +32,7 @@ from daemon.core.settings import (
     is_mail_address,
     mail_address,
 )
+from daemon.core.time_of_day import TimeOfDay
 from daemon.core.working_days import WorkingTerm
 
 
@@ -165,6 +166,8 @@ class Recipient(Row):
     manager: PersonIfAny = ""
     acknowledge_within: WorkingTerm | None = None
     remind_every: WorkingTerm | None = None
+    digest: TimeOfDay | None = None
+    """When the members are told each working day what waits for them."""
     last_resort: YesOrNo = False
     """Whether this recipient is told of a letter when nobody else has acknowledged it."""
 

@@ -35,6 +35,7 @@ from daemon.store.delivery_list import (
     ListedDelivery,
     ListPlace,
 )
+from daemon.store.digests import Digests
 from daemon.store.drafts import Drafts
 from daemon.store.due_letters import DueLetter, DueLetters
 from daemon.store.events import Events
@@ -87,6 +88,7 @@ __all__ = [
     "DeliveryFilter",
     "DeliveryList",
     "DeliveryPage",
+    "Digests",
     "Drafts",
     "DueLetter",
     "DueLetters",
@@ -165,6 +167,7 @@ class Store:
         self.acknowledgements = Acknowledgements(self._database)
         self.deadlines = Deadlines(self._database)
         self.deadline_warnings = DeadlineWarnings(self._database)
+        self.digests = Digests(self._database)
         self.due_letters = DueLetters(self._database)
         self.calendars = Calendars(self._database)
         self.awaited = Awaited(self._database)

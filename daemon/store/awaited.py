@@ -252,6 +252,7 @@ class Awaited:
             addresses={name: name for name in here if "@" in name},
             left=frozenset(each.name for each in users if each.disabled_at),
             keepers=tuple(sorted({each.user for each in grants} & here)),
+            languages={each.name: each.language for each in users},
         )
 
 

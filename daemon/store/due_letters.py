@@ -111,6 +111,12 @@ class DueLetter:
         """Whether nothing is left to do: it was acknowledged, and marked as handled."""
         return bool(self.acknowledged_by and self.facts.handled)
 
+    @property
+    def is_pressing(self) -> bool:
+        """Whether its deadline is open, and not one that a sending system wrote by itself."""
+        holds = self.facts.holds
+        return holds is not None and holds.is_urgent and not self.is_done
+
 
 class DueLetters:
     """Letters with deadlines. Read-only; may be used from several threads."""

@@ -61,6 +61,7 @@ _NORWEGIAN = {
     "acknowledge_within": "Kvitteres innen",
     "respond_within": "Besvares innen",
     "remind_every": "Påminn hver",
+    "digest": "Oversikt kl.",
     "last_resort": "Siste utvei",
     "services": "Tjenester",
     "parties": "Til organisasjon",

@@ -115,6 +115,12 @@ def _warn_of_nobody_to_tell(where: KeyPath, recipient: Recipient, faults: FaultL
             f"{recipient.name!r} has no members, so nobody is asked to acknowledge its letters",
             "Give it members",
         )
+    if recipient.digest and not recipient.members:
+        faults.warn(
+            (*where, "digest"),
+            f"{recipient.name!r} has no members, so nobody gets its digest",
+            "Give it members",
+        )
 
 
 def _all_known(

@@ -109,6 +109,7 @@ acknowledging = st.fixed_dictionaries(
         "manager": people,
         "acknowledge_within": st.sampled_from(("2wd", "8h")),
         "remind_every": st.sampled_from(("1wd", "90m")),
+        "digest": st.sampled_from(("07:30", "00:00")),
     },
 )
 days = st.dates(date(2026, 12, 28), date(2027, 1, 3))

@@ -19,6 +19,7 @@ members = ["kari@example.no", "ola"]
 manager = "Åse.Ås"
 acknowledge_within = "2wd"
 remind_every = "90m"
+digest = "07:30"
 [[recipient]]
 name = "post"
 deliver_to = ["erp"]
@@ -50,6 +51,9 @@ def test_the_keys_are_written_as_they_were_read() -> None:
     [
         ('"2wd"', '"2wx"', "is not a valid time"),
         ('"2wd"', '"0h"', "must be longer than zero"),
+        ('"07:30"', '"7:30"', "is not a valid time of day"),
+        ('"07:30"', '"24:00"', "is not a valid time of day"),
+        ('"07:30"', "730", "is not a valid time of day"),
         ('"ola"', '"ola nordmann"', "is not a valid person"),
         ('"Åse.Ås"', "17", "is a number"),
         ('deputy = "post"', "last_resort = true", "second recipient with last_resort"),
@@ -66,8 +70,14 @@ def test_letters_that_nobody_is_asked_to_acknowledge_are_a_warning() -> None:
     """Without members a time says nothing, and the table's keeper hears of it."""
     text = TABLE.replace('members = ["kari@example.no", "ola"]\n', "")
     assert [each.problem for each in table(text).warnings] == [
-        "'lonn' has no members, so nobody is asked to acknowledge its letters"
+        "'lonn' has no members, so nobody is asked to acknowledge its letters",
+        "'lonn' has no members, so nobody gets its digest",
     ]
+
+
+def test_a_time_of_day_may_be_of_toml() -> None:
+    """A local time without quotes is the same as the text."""
+    assert table(TABLE.replace('"07:30"', "07:30:00")).rows == table().rows
 
 
 def test_the_form_has_every_key_of_a_recipient() -> None:

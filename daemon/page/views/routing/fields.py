@@ -118,6 +118,12 @@ _ACKNOWLEDGING = (
         Shape.TEXT,
     ),
     RowField("remind_every", N_("Told again every"), N_("Such as 1wd."), Shape.TEXT),
+    RowField(
+        "digest",
+        N_("Mail with what waits"),
+        N_("To the members each working day at this time, such as 07:30."),
+        Shape.TEXT,
+    ),
     RowField("last_resort", N_("Told when nobody else acknowledges"), "", Shape.SWITCH),
 )
 FORMS: Mapping[str, Sequence[FieldGroup]] = {
