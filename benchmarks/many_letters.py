@@ -10,7 +10,8 @@ import hashlib
 import random
 import sqlite3
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ _KEYS = {
     "decisions": "message_id",
     "threads": "message_id",
     "deliveries": "message_id",
+    "awaited": "message_id",
 }
 _TIMES = ("published_at", "fetched_at", "decided_at", "created_at", "due_at", "delivered_at")
 _CONFIGURATION = """\
@@ -61,24 +63,31 @@ def installation(folder: Path, count: int) -> Path:
     for name in ("lib/content", "in", "drop", "drop2"):
         (folder / name).mkdir(parents=True)
     path = filled(folder / "lib" / "postmottak.db", 1)
-    with closing(sqlite3.connect(path)) as database:
-        for pragma in _FAST:
-            database.execute(f"PRAGMA {pragma}")
+    with fast_database(path) as database:
         database.execute("UPDATE deliveries SET state = 'delivered', delivered_at = due_at")
         (table,) = database.execute("SELECT text FROM routing_versions").fetchone()
-        _fill(database, folder / "lib" / "content", count)
+        copy_letter(database, count, _files(folder / "lib" / "content", min(2 * count, _FILES)))
     (folder / "routing.toml").write_text(table, encoding="utf-8")
     configuration = folder / "postmottak.toml"
     configuration.write_text(_CONFIGURATION, encoding="utf-8")
     return configuration
 
 
-def _fill(database: sqlite3.Connection, content: Path, count: int) -> None:
+@contextmanager
+def fast_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database without any safety."""
+    with closing(sqlite3.connect(path)) as database:
+        for pragma in _FAST:
+            database.execute(f"PRAGMA {pragma}")
+        yield database
+
+
+def copy_letter(database: sqlite3.Connection, count: int, hashes: list[str]) -> None:
+    """Replace the only letter by so many copies of the last two years, with files of `hashes`."""
     (template,) = database.execute("SELECT id FROM messages").fetchone()
     rows = {name: _rows(database, name, key, template) for name, key in _KEYS.items()}
     for name, key in _KEYS.items():
         database.execute(f"DELETE FROM {name} WHERE {key} = ?", [template])  # noqa: S608  # ours
-    hashes = _files(content, min(2 * count, _FILES))
     chance = random.Random(1)  # noqa: S311  # the same ids each time
     now = datetime.now(UTC).replace(tzinfo=None)
     for start in range(0, count, _AT_A_TIME):

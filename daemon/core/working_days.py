@@ -36,6 +36,7 @@ def is_working_day(day: date) -> bool:
     return day.weekday() < _SATURDAY and day not in _holidays(day.year)
 
 
+@lru_cache(maxsize=4096)  # many letters came on few days
 def day_after_working_days(day: date, count: int) -> date:
     """Return the working day `count` working days after `day`, or before it if negative.
 

@@ -6,6 +6,7 @@ repeats it.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, update
+from sqlalchemy import ColumnElement, String, bindparam, func, insert, type_coerce, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
@@ -27,11 +28,14 @@ from daemon.core.awaited import (
 )
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
 from daemon.core.model import Mark, MarkState, Message, MessageKind, Policy
+from daemon.core.times import FIRST
 from daemon.core.working_days import term
 from daemon.routing.ladder import Directory, DueStep, Plan, Taken, WaitingLetter
 from daemon.store.database import Database, table_of
 
 _AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
+OPEN: ColumnElement[bool] = _AWAITED.c.look_at >= FIRST
+"""Letters that wait: said so that SQLite finds them by the index, and reads no others."""
 _PAUSE = timedelta(seconds=10)
 _LOOK_AGAIN = (
     update(_AWAITED)
@@ -87,8 +91,8 @@ class Awaited:
     def is_any(self) -> bool:
         """Whether a letter waits, or somebody is still to be told of one."""
         with self._database.read() as session:
-            waits = select(AwaitedLetter.message_id).where(col(AwaitedLetter.look_at).is_not(None))
-            untold = select(Reminder.id).where(col(Reminder.try_at).is_not(None))
+            waits = select(AwaitedLetter.message_id).where(OPEN)
+            untold = select(Reminder.id).where(col(Reminder.try_at) >= FIRST)
             return bool(
                 session.exec(waits.limit(1)).first() or session.exec(untold.limit(1)).first()
             )
@@ -204,7 +208,7 @@ class Awaited:
             func.count(func.distinct(_REMINDERS.c.mail)),
             func.min(_REMINDERS.c.planned_at),
             func.max(_REMINDERS.c.last_error),
-        ).where(_REMINDERS.c.try_at.is_not(None), _REMINDERS.c.last_error.is_not(None))
+        ).where(_REMINDERS.c.try_at >= FIRST, _REMINDERS.c.last_error.is_not(None))
         with self._database.read_one() as connection:
             count, since, reason = connection.execute(wanted).one()
         return count, since, reason or ""
@@ -232,14 +236,18 @@ class Awaited:
 
     def counts(self, now: datetime) -> dict[str, tuple[int, int]]:
         """Return how many letters wait for each recipient, and how many of them are overdue."""
-        wanted = sql_select(_AWAITED.c.within, _AWAITED.c.begun_at, _AWAITED.c.recipients)
+        as_text = type_coerce(_AWAITED.c.recipients, String)  # many have the same
+        wanted = sql_select(_AWAITED.c.within, as_text, _AWAITED.c.begun_at).where(OPEN)
+        groups: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
         with self._database.read_one() as connection:
-            rows = connection.execute(wanted.where(_AWAITED.c.look_at.is_not(None))).all()
+            for within, names, begun_at in connection.execute(wanted):
+                groups[within, names].append(begun_at)
         waiting, overdue = Counter[str](), Counter[str]()
-        for within, begun_at, recipients in rows:
-            late = term(within).after(begun_at) <= now
-            for name in recipients:
-                waiting[name] += 1
+        for (within, names), begun in groups.items():
+            after = term(within).after
+            late = sum(after(each) <= now for each in begun)
+            for name in json.loads(names):
+                waiting[name] += len(begun)
                 overdue[name] += late
         return {name: (count, overdue[name]) for name, count in waiting.items()}
 

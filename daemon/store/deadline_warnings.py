@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from sqlmodel import col, func, select, update
 
 from daemon.core.bookkeeping import DeadlineWarning
+from daemon.core.times import FIRST
 from daemon.store.database import Database
 
 _NAMESPACE = UUID("2d0a1e5c-7f4b-5b8e-9b57-0d6b1f3c4e28")
@@ -126,7 +127,7 @@ class DeadlineWarnings:
 
     def failing(self) -> tuple[int, datetime | None, str]:
         """Return how many mails cannot be sent, since when, and the reason of one of them."""
-        failed = col(DeadlineWarning.try_at).is_not(None), col(DeadlineWarning.attempts) > 0
+        failed = col(DeadlineWarning.try_at) >= FIRST, col(DeadlineWarning.attempts) > 0
         wanted = select(
             func.count(func.distinct(col(DeadlineWarning.mail))),
             func.min(DeadlineWarning.planned_at),

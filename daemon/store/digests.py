@@ -10,6 +10,8 @@ from sqlmodel import col, delete, func, select, update
 
 from daemon.core.awaited import AwaitedLetter
 from daemon.core.digests import Digest, DigestRound, digest_id
+from daemon.core.times import FIRST
+from daemon.store.awaited import OPEN
 from daemon.store.database import Database
 
 _KEPT = timedelta(days=30)
@@ -75,7 +77,7 @@ class Digests:
         """Return how many mails cannot be sent, since when, and the reason of one of them."""
         wanted = select(
             func.count(), func.min(Digest.planned_at), func.max(Digest.last_error)
-        ).where(col(Digest.try_at).is_not(None), col(Digest.attempts) > 0)
+        ).where(col(Digest.try_at) >= FIRST, col(Digest.attempts) > 0)
         with self._database.read() as session:
             count, since, reason = session.exec(wanted).one()
         return int(count), since, str(reason or "")
@@ -86,7 +88,7 @@ class Digests:
         A letter that its recipient has rejected waits for others. With `ids`, only those of them.
         """
         wanted = select(AwaitedLetter.message_id, AwaitedLetter.recipients).where(
-            col(AwaitedLetter.look_at).is_not(None), col(AwaitedLetter.rejected_at).is_(None)
+            OPEN, col(AwaitedLetter.rejected_at).is_(None)
         )
         if ids is not None:
             wanted = wanted.where(col(AwaitedLetter.message_id).in_(ids))

@@ -13,6 +13,7 @@ from sqlmodel import col, delete, select
 from daemon.core.accounts import Event, User, known_as
 from daemon.core.awaited import AwaitedLetter
 from daemon.core.bookkeeping import Calendar
+from daemon.store.awaited import OPEN
 from daemon.store.database import Database
 from daemon.store.events import append
 from daemon.store.users import Actor
@@ -29,9 +30,7 @@ class Handovers:
 
     def waiting(self, recipients: Collection[str]) -> dict[UUID, Sequence[str]]:
         """Return the letters that wait for people of these recipients, and for whom each does."""
-        wanted = select(AwaitedLetter.message_id, AwaitedLetter.recipients).where(
-            col(AwaitedLetter.look_at).is_not(None)
-        )
+        wanted = select(AwaitedLetter.message_id, AwaitedLetter.recipients).where(OPEN)
         with self._database.read() as session:
             rows = session.exec(wanted).all() if recipients else []
         return {key: named for key, named in rows if not {*recipients}.isdisjoint(named)}

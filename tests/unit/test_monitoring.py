@@ -180,7 +180,8 @@ def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
             plans += [str(row[3]) for row in found]
     assert plans
     scanned = (
-        r"SCAN (deliveries|messages|attempts|attachments|decisions|marks|sightings)"
+        r"SCAN (deliveries|messages|attempts|attachments|decisions|marks|sightings|awaited"
+        r"|reminders|deadline_warnings|digests)"
         r"(?! USING INDEX attachments_not_had)"
     )
     assert [plan for plan in plans if re.search(scanned, plan)] == []

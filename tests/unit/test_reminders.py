@@ -6,9 +6,11 @@ import re
 import threading
 from datetime import timedelta
 from itertools import repeat
+from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from daemon.core.errors import TemporaryFailure
 from daemon.core.model import Mark, MarkKind, MarkState, Policy
@@ -179,6 +181,29 @@ def test_counts_by_recipient(desk: Desk) -> None:
     """How many wait, and how many longer than they may."""
     desk.store.letters.add([waiting_letter("a"), waiting_letter("b", NOW + timedelta(days=1))])
     assert desk.store.awaited.counts(NOW + timedelta(days=2)) == {"post": (2, 1)}
+
+
+def test_letters_that_wait_are_found_by_the_index(desk: Desk) -> None:
+    """Alerts and metrics count them often; those that were answered, in time nearly all, are not
+    read for it."""
+    database = desk.store.awaited._database  # only its statements
+    seen: list[tuple[str, Any]] = []
+    with database.read_one() as connection:
+        event.listen(
+            connection.engine,
+            "before_cursor_execute",
+            lambda _c, _k, statement, parameters, *_: seen.append((statement, parameters)),
+        )
+    desk.store.awaited.counts(NOW)
+    desk.store.digests.unacknowledged()
+    desk.store.handovers.waiting(["post"])
+    desk.store.awaited.is_any()
+    statements = [each for each in seen if "FROM awaited" in each[0]]
+    assert statements
+    with database.read_one() as connection:
+        for statement, parameters in statements:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            assert "ix_awaited_look_at" in str(plan), statement
 
 
 @pytest.mark.parametrize("kind", MarkKind)
