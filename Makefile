@@ -65,7 +65,7 @@ SOURCES := $(shell find daemon connectors config -type f -not -path '*/__pycache
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# Long proofs. Each writes its latest result into docs/reliability.md, except edit-sweep and ladder-sweep.
+# Long proofs. Each writes its latest result into docs/reliability.md, except edit-sweep.
 
 # Interrupts every relevant system call in three ways. Needs strace; TMPDIR=/dev/shm makes it faster.
 crash-sweep: .venv/made
@@ -95,7 +95,7 @@ edit-sweep: .venv/made
 
 # Kills what tells people of unacknowledged letters at each of its steps.
 ladder-sweep: .venv/made
-	$(BIN)/python -m tests.sweeps.ladder_sweep
+	$(BIN)/python -m tests.sweeps.ladder_sweep --report docs/reliability.md
 
 # The package for Debian 12 and 13, in dist/. Needs dpkg-deb.
 deb: .venv-wheel/made

@@ -4,29 +4,33 @@ After each kill the ladder is climbed to its end. Whatever the point, each perso
 once, or twice under the same Message-ID; nobody is told early, and nothing is skipped. Before, the
 clock is set back and forth by days, and at two steps the mail server is down for one mail.
 
-    python -m tests.sweeps.ladder_sweep [EVERY]
+    python -m tests.sweeps.ladder_sweep [EVERY] [--report FILE]
 
 With EVERY, one of so many points.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import platform
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from daemon.core.errors import TemporaryFailure
 from daemon.core.ports import Notification
 from daemon.store import Store
 from daemon.store.awaited import Awaited
+from tests.sweeps.report import write_section
 from tests.unit.alerting import WakeEvent
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, Clock
 from tests.unit.reminding import Desk, waiting_letter
@@ -75,12 +79,31 @@ class Server(WakeEvent):
 
 def main() -> int:
     """Sweep, print what was found, and return 1 if something was wrong."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("every", type=int, nargs="?", default=1)
+    parser.add_argument("--report", type=Path, help="write the result into this page")
+    options, began = parser.parse_args(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        faults, points = sweep(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+        faults, points = sweep(Path(folder), options.every)
     print(f"{points} points struck, {len(faults)} faults")
     for fault in faults:
         print(f"- {fault}")
+    if options.report:
+        text = _table(points, len(faults), time.monotonic() - began)
+        write_section(options.report, "ladder-sweep", text)
     return 1 if faults else 0
+
+
+def _table(points: int, faults: int, seconds: float) -> str:
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python "
+        f"{platform.python_version()}; {seconds / 60:.0f} minutes."
+    )
+    people = len(EXPECTED)
+    lines = ("| points | letters | people | wrong |", "|---:|---:|---:|---:|")
+    return "\n".join((where, "", *lines, f"| {points} | {LETTERS} | {people} | {faults} |"))
 
 
 def sweep(folder: Path, every: int = 1) -> tuple[list[str], int]:
