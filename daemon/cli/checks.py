@@ -90,6 +90,7 @@ def _examined(path: Path, *, offline: bool) -> Iterator[_Event]:
     """Yield what this process finds: the files' faults, or else warnings and then findings."""
     from daemon.core.errors import ConfigurationError
     from daemon.service import stack
+    from daemon.service.page_check import check_approvals
     from daemon.service.preflight import readable_secrets
     from daemon.service.store_access import check_store
 
@@ -107,6 +108,9 @@ def _examined(path: Path, *, offline: bool) -> Iterator[_Event]:
     ):
         yield {"warning": asdict(warning)}
     yield from ({"finding": asdict(finding)} for finding in check_store(configuration.store))
+    if configuration.web and configuration.routing.approvals:
+        few = check_approvals(configuration.store.database_path)
+        yield from ({"finding": asdict(finding)} for finding in few)
     if not offline:
         yield from ({"finding": asdict(finding)} for finding in _findings(configuration))
 

@@ -14,6 +14,7 @@ from daemon.config.web import WebSettings
 from daemon.core.access import why_not_read
 from daemon.core.ports import Finding
 from daemon.core.settings import secret_text
+from daemon.store.publishers import publishers
 from daemon.web.listening import check_listening
 
 _LIBRARIES = ("argon2", "authlib", "icalendar", "jinja2", "python_multipart", "tomlkit")
@@ -56,6 +57,19 @@ def check_publishing(table: Path) -> Finding:
     )
     text = f"{table} cannot be published from the page, because {why}. If it is to be, {remedy}"
     return Finding(subject=_PUBLISHING, ok=True, warning=True, text=text)
+
+
+def check_approvals(database: Path) -> Iterator[Finding]:
+    """Warn if fewer than two users may publish: then nothing could be approved."""
+    found = publishers(database)
+    if found is None or len(found) > 1:
+        return
+    who = f"only {found[0]} may publish" if found else "no user may publish"
+    text = (
+        f"{who}, so nobody could approve a routing table of the page. Give a second user the role "
+        "router: `postmottak web users grant NAME --role router`"
+    )
+    yield Finding(subject="[routing] approvals", ok=True, warning=True, text=text)
 
 
 def _why_not_replaced(target: Path) -> str:

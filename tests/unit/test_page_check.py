@@ -14,8 +14,9 @@ import trustme
 from daemon.config.web import WebSettings
 from daemon.core.ports import Finding
 from daemon.service import page_check
-from daemon.service.page_check import check_page, check_publishing
-from tests.unit.conftest import ROOT
+from daemon.service.page_check import check_approvals, check_page, check_publishing
+from daemon.store import Actor, RoleGrant, Store
+from tests.unit.conftest import NOW, ROOT
 
 OIDC = {"issuer": "https://login.example.no", "client_id": "x"}
 
@@ -182,3 +183,40 @@ def _warned(table: Path) -> str:
     finding = check_publishing(table)
     assert (finding.subject, finding.ok, finding.warning) == ("[web] publishing", True, True)
     return finding.text
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_nobody_could_approve(tmp_path: Path, *, is_open: bool) -> None:
+    """Until two users who are not disabled may publish, it is a warning that names the one; without
+    a database nothing is said, and none is made."""
+    path, us = tmp_path / "postmottak #1.db", Actor(name="root")
+    assert not list(check_approvals(path))
+    assert not list(tmp_path.iterdir())
+    seen = []
+    for name, role in (("", ""), ("kari", "router"), ("per", "reader"), ("ola", "router")):
+        store = Store(f"sqlite:///{path}")
+        if name:
+            store.users.add(name, NOW, us, grants=[RoleGrant(role=role)])
+        seen.append(_looked(store, path, is_open=is_open))
+    assert [[each.text.split(",")[0] for each in found] for found in seen] == [
+        ["no user may publish"],
+        ["only kari may publish"],
+        ["only kari may publish"],
+        [],
+    ]
+    assert all(each.warning and each.ok for found in seen for each in found)
+    store = Store(f"sqlite:///{path}")
+    store.users.disable("kari", NOW, us)
+    assert "only ola" in _looked(store, path, is_open=is_open)[0].text
+
+
+def _looked(store: Store, path: Path, *, is_open: bool) -> list[Finding]:
+    """What is found while the service has the database open, or after it has ended."""
+    if not is_open:
+        store.close()
+    before = {each.name for each in path.parent.iterdir()}
+    found = list(check_approvals(path))
+    assert {each.name for each in path.parent.iterdir()} == before
+    if is_open:
+        store.close()
+    return found

@@ -142,6 +142,21 @@ def test_check(command: Command, tmp_path: Path, options: list[str]) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_check_says_that_nobody_could_approve(
+    command: Command, configure: Callable[[str, str], None]
+) -> None:
+    """With an approval that is wanted and one user who may publish, `check` warns of it, offline
+    too, and is still in order."""
+    configure("[routing]", '[web]\nlisten = "127.0.0.1:8767"\n[routing]\napprovals = 1')
+    assert "approvals" not in command("check", "--offline").out
+    assert command("poll").code == 0
+    added = command("web", "users", "add", "kari", "--role", "router", "--no-password")
+    assert added.code == 0, added.err
+    ended = command("check", "--offline")
+    assert ended.code == 0
+    assert "WARN [routing] approvals: only kari may publish" in ended.out
+
+
 def test_check_of_several_mailboxes(
     command: Command, configure: Callable[[str, str], None]
 ) -> None:
