@@ -99,7 +99,7 @@ def main() -> int:
 def _table(points: int, faults: int, seconds: float) -> str:
     where = (
         f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python "
-        f"{platform.python_version()}; {seconds / 60:.0f} minutes."
+        f"{platform.python_version()}; {seconds:.0f} seconds."
     )
     people = len(EXPECTED)
     lines = ("| points | letters | people | wrong |", "|---:|---:|---:|---:|")
