@@ -11,6 +11,7 @@ from daemon.core.awaited import LadderStep
 from daemon.core.ports import Notification
 from daemon.core.printable import one_line
 from daemon.core.times import in_norway, written
+from daemon.delivery.belonging import Belonging
 from daemon.store import DueMail, ToldLetter
 
 AT_MOST = 50
@@ -30,6 +31,9 @@ class _Words:
     more: str
     how: str
     without_page: str
+    moved: str
+    other: str
+    others: str
 
 
 _NB = _Words(
@@ -49,6 +53,9 @@ _NB = _Words(
     more="Og {count} til.",
     how="Åpne lenken for å kvittere. Den kvitterer ikke av seg selv.",
     without_page="Si fra til den som driver Postmottak, med brevets nummer: {id}",
+    moved="Forslag: {to}. Dit er {count} slike brev flyttet.",
+    other="Det andre brevet fra avsenderen gikk til {to}.",
+    others="Av de siste {of} brevene fra avsenderen gikk {count} til {to}.",
 )
 _NN = _Words(
     one="Eit brev ventar på at nokon kvitterer",
@@ -67,6 +74,9 @@ _NN = _Words(
     more="Og {count} til.",
     how="Opne lenkja for å kvittere. Ho kvitterer ikkje av seg sjølv.",
     without_page="Sei frå til den som driv Postmottak, med nummeret til brevet: {id}",
+    moved="Framlegg: {to}. Dit er {count} slike brev flytte.",
+    other="Det andre brevet frå avsendaren gjekk til {to}.",
+    others="Av dei siste {of} breva frå avsendaren gjekk {count} til {to}.",
 )
 _EN = _Words(
     one="A letter waits for somebody to acknowledge it",
@@ -85,14 +95,24 @@ _EN = _Words(
     more="And {count} more.",
     how="Open the link to acknowledge the letter. It does not do so by itself.",
     without_page="Ask those who run Postmottak, with the letter's number: {id}",
+    moved="Proposal: {to}. {count} such letters were moved there.",
+    other="The sender's other letter went to {to}.",
+    others="Of the sender's last {of} letters, {count} went to {to}.",
 )
 _WORDS = {"nb": _NB, "nn": _NN, "en": _EN}
 
 
 def reminder_mail(
-    mail: DueMail, language: str, link: Callable[[ToldLetter], str] | None
+    mail: DueMail,
+    language: str,
+    link: Callable[[ToldLetter], str] | None,
+    belongs: Callable[[UUID], Belonging | None],
 ) -> Notification:
-    """Return the mail; `link` returns the address of the page for a letter, if there is a page."""
+    """Return the mail.
+
+    `link` returns the address of the page for a letter, if there is a page; `belongs` returns where
+    a rejected letter belongs.
+    """
     words = _WORDS.get(language, _NB)
     count = len(mail.letters)
     title = words.one if count == 1 else words.many.format(count=count)
@@ -102,19 +122,26 @@ def reminder_mail(
         ended=False,
         critical=False,
         subject=f"Postmottak: {title[0].lower()}{title[1:]}",
-        text="\n".join([title, "", *_lines(mail, words, link)]),
+        text="\n".join([title, "", *_lines(mail, words, link, belongs)]),
         at=mail.planned_at,
         to=(mail.address,),
     )
 
 
-def _lines(mail: DueMail, words: _Words, link: Callable[[ToldLetter], str] | None) -> Iterator[str]:
+def _lines(
+    mail: DueMail,
+    words: _Words,
+    link: Callable[[ToldLetter], str] | None,
+    belongs: Callable[[UUID], Belonging | None],
+) -> Iterator[str]:
     named: set[UUID] = set()
     for letter in mail.letters[:AT_MOST]:
         named.add(letter.message_id)
         yield _named(letter, words)
         yield _times(letter, words)
         yield words.steps[letter.step]
+        if letter.step is LadderStep.REJECTED and not letter.confidential:
+            yield from _proposed(belongs(letter.message_id), words)
         yield link(letter) if link else words.without_page.format(id=letter.message_id)
         yield ""
     if len(mail.letters) > AT_MOST:
@@ -129,6 +156,13 @@ def _named(letter: ToldLetter, words: _Words) -> str:
     title = one_line(letter.title)[:_LONGEST] or words.untitled
     sender = one_line(letter.sender)[:_LONGEST]
     return f"{sender}: {title}" if sender else title
+
+
+def _proposed(found: Belonging | None, words: _Words) -> Iterator[str]:
+    if found:
+        several = words.others if found.of else words.moved
+        said = words.other if found.of == 1 else several
+        yield said.format(to=found.to, count=found.count, of=found.of)
 
 
 def _times(letter: ToldLetter, words: _Words) -> str:

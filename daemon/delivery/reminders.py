@@ -22,6 +22,7 @@ from daemon.core.errors import DiskFull, PostmottakError
 from daemon.core.outside_values import text_from
 from daemon.core.ports import Notifies
 from daemon.core.signed_links import signed
+from daemon.delivery.belonging import where_it_belongs
 from daemon.delivery.deadline_warnings import DeadlineWarner
 from daemon.delivery.digests import DigestSender
 from daemon.delivery.reminder_text import reminder_mail
@@ -129,7 +130,8 @@ class ReminderSender:
             failure = PostmottakError(NO_MAIL)
         else:
             language = snapshot.configuration.acknowledgements.language
-            message = reminder_mail(mail, language, self._link(snapshot))
+            belongs = partial(where_it_belongs, self.store, snapshot.table, now=self.clock())
+            message = reminder_mail(mail, language, self._link(snapshot), belongs)
             failure = call_connector(partial(destination.notify, message), mail=str(mail.id))
         if isinstance(failure, PostmottakError):
             reason = text_from(str(failure))

@@ -131,6 +131,27 @@ class Decisions:
                 found = outlines(session.connection(), piece)
             yield from found
 
+    def outline(self, message: UUID) -> Outline | None:
+        """Return one stored letter; None if it was deleted."""
+        with self._database.read() as session:
+            return next(iter(outlines(session.connection(), _MESSAGES.c.id == message)), None)
+
+    def of_sender(self, sender_org: str, start: datetime, most: int) -> list[Outline]:
+        """Return the newest letters of a sender that came at `start` or later.
+
+        Reads the arrivals since then, so it is for what happens seldom.
+        """
+        wanted = (
+            sql_select(_MESSAGES.c.id)
+            .where(_MESSAGES.c.fetched_at >= start, _MESSAGES.c.sender_org == sender_org)
+            .order_by(_MESSAGES.c.fetched_at.desc())
+            .limit(most)
+        )
+        with self._database.read_one() as connection:
+            ids = list(connection.execute(wanted).scalars())
+        with self._database.read() as session:
+            return outlines(session.connection(), _MESSAGES.c.id.in_(ids)) if ids else []
+
     def taken(self, start: datetime) -> Counter[str]:
         """Count the letters that each route took at `start` or later.
 
