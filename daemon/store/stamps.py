@@ -6,19 +6,22 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, func, or_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session
 
 from daemon.core.awaited import AwaitedLetter, Reminder
 from daemon.core.bookkeeping import Bookmark, RoutingVersion
+from daemon.core.digests import Digest, DigestRound
 from daemon.core.model import Delivery, DeliveryState, Mark, MarkState, Message
+from daemon.core.times import norwegian_day
 from daemon.store.database import Database, table_of
 
 _APART = timedelta(hours=1)
 _MESSAGES, _DELIVERIES = table_of(Message), table_of(Delivery)
 _MARKS, _BOOKMARKS, _VERSIONS = table_of(Mark), table_of(Bookmark), table_of(RoutingVersion)
 _AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
+_DIGESTS, _ROUNDS = table_of(Digest), table_of(DigestRound)
 _UNDONE = _DELIVERIES.c.state.in_(
     (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
 )
@@ -73,6 +76,8 @@ class Stamps:
                 done = session.execute(_dated(table, name, wrong(table.c[name]), which, now))
                 changed += int(getattr(done, "rowcount", 0))
             if certain:
+                for kind in (_DIGESTS, _ROUNDS):  # those of a day that comes are not done yet
+                    session.execute(delete(kind).where(kind.c.day > norwegian_day(now)))
                 session.execute(
                     _dated(_BOOKMARKS, "position", _BOOKMARKS.c.position > now + _APART, None, now)
                 )
