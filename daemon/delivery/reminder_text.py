@@ -74,7 +74,7 @@ _NN = _Words(
     more="Og {count} til.",
     how="Opne lenkja for å kvittere. Ho kvitterer ikkje av seg sjølv.",
     without_page="Sei frå til den som driv Postmottak, med nummeret til brevet: {id}",
-    moved="Framlegg: {to}. Dit er {count} slike brev flytte.",
+    moved="Forslag: {to}. Dit er {count} slike brev flytte.",
     other="Det andre brevet frå avsendaren gjekk til {to}.",
     others="Av dei siste {of} breva frå avsendaren gjekk {count} til {to}.",
 )
