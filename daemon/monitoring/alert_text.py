@@ -67,6 +67,8 @@ _NB = {
     "stalled": "En del av tjenesten står stille",
     "not-running": "Tjenesten kjører ikke",
     "resources": "Altinn har endret hvilke ressurser som har brevene",
+    "bell": "Dialogporten sier ikke hvem som har noe nytt",
+    "parties": "En organisasjon finnes ikke lenger",
     "holder": "En bruker som er stengt ute, har noe som må overlates",
 }
 _NN = {
@@ -98,6 +100,8 @@ _NN = {
     "stalled": "Ein del av tenesta står stille",
     "not-running": "Tenesta køyrer ikkje",
     "resources": "Altinn har endra kva ressursar som har breva",
+    "bell": "Dialogporten seier ikkje kven som har noko nytt",
+    "parties": "Ein organisasjon finst ikkje lenger",
     "holder": "Ein brukar som er stengd ute, har noko som må overlatast",
 }
 _PHRASES: Mapping[AlertLanguage, _Phrases] = {

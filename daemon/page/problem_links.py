@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from daemon.monitoring.problem import Problem
 
@@ -28,6 +28,8 @@ _PANELS = {
     "disk": "disk",
     "edit": "edits",
     "unreminded": "problems",
+    "bell": "mailboxes",
+    "parties": "mailboxes",
 }
 """Kinds of problems that a part of the page about the service shows."""
 
@@ -45,6 +47,4 @@ def _address(problem: Problem) -> str:
         return f"/deliveries/{problem.about}"
     if problem.kind == "incomplete":
         return f"/letters/{problem.about}"
-    if problem.kind == "holder":
-        return f"/admin/handover/{quote(problem.about)}"
     return f"/service#{_PANELS.get(problem.kind, 'problems')}"

@@ -106,6 +106,8 @@ PROBLEMS: Mapping[str, str] = {
     "overdue": N_("%(about)s: letters are not acknowledged in time: %(count)s"),
     "unreminded": N_("People cannot be told of letters that wait for them"),
     "collision": N_("A delivery found something else under its name"),
+    "bell": N_("Dialogporten does not say who has something new: %(about)s"),
+    "parties": N_("An organisation is not found any more: %(about)s"),
     "holder": N_("%(about)s is shut out, and still holds something: hand it over"),
 }
 """Problems by their kind; what is not here is shown with its kind."""

@@ -216,8 +216,28 @@ _LATER = (
     "drafts",
     "publications",
     "users",
+    "deadlines",
+    "deadline_warnings",
+    "calendars",
+    "approvals",
+    "dismissed_proposals",
+    "bells",
+    "mailbox_parties",
+    "digests",
+    "digest_rounds",
+    "row_counts",
 )
 """Tables that later versions added."""
+_UNDO = (
+    *(f"DROP TRIGGER messages_{what}" for what in ("added", "removed")),
+    *(f"DROP TRIGGER deliveries_{what}" for what in ("added", "removed", "changed")),
+    "DROP INDEX messages_confidential",
+    "DROP INDEX messages_by_due",
+    "DROP INDEX decisions_by_operators",
+    "DROP INDEX decisions_by_respond_by",
+    "ALTER TABLE decisions DROP COLUMN respond_by",
+)
+"""What removes everything else that they added to earlier tables."""
 
 
 @pytest.mark.parametrize("kind", ["rights", "unread", "unfetched"])
@@ -242,7 +262,8 @@ def test_what_an_earlier_version_told_is_not_over(store: Store, desk: Desk, kind
             connection.exec_driver_sql(f"ALTER TABLE alerts DROP COLUMN {column}")
         for table in _LATER:
             connection.exec_driver_sql(f"DROP TABLE {table}")
-        connection.exec_driver_sql("DROP INDEX messages_confidential")
+        for statement in _UNDO:
+            connection.exec_driver_sql(statement)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
     path = desk.configuration.store.database
     store.close()
