@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from daemon.core.pacing import PROCESSES, PaceNumbers
@@ -21,7 +22,18 @@ _RECOVERY = 60.0  # seconds without a refusal after which the pace rises by a qu
 _RISE = 1.25
 _DEFAULT_PAUSE = 5.0  # seconds after a refusal that does not say how long to wait
 _WINDOW = 10.0  # seconds in which calls are counted, to know the pace that was too much
+_SHARE = 0.1  # of the calls lately, from which on those that were refused are many
+_SEVERAL = 3  # refused calls that set a pace where none is configured
 _NO_LIMIT = 1000.0  # calls a second, from which on a pace that is not configured is none any more
+
+
+@dataclass
+class _Window:
+    """What happened since a moment."""
+
+    began: float
+    calls: int = 0
+    refused: int = 0
 
 
 class Pacer:
@@ -45,11 +57,11 @@ class Pacer:
         self._lock = threading.Lock()
         self._free_at = -math.inf
         """When the bucket would have been empty; each call moves it by one interval."""
-        self._closed_until = clock()
+        self._closed_until = self._halved_until = clock()
         self._changed_at = clock()
         self._calls = self._refused = 0
         self._waited = 0.0
-        self._window_began, self._window_calls = clock(), 0
+        self._window, self._before = _Window(clock()), _Window(clock())
 
     def limit(self, rate: float) -> None:
         """Share it with a mailbox that is configured for `rate`: the slowest one counts."""
@@ -84,21 +96,19 @@ class Pacer:
     def refused(self, url: str, retry_after: float | None) -> None:
         """Note that the server refused a call as one too many: nobody calls for a while.
 
-        The pace is halved.
+        The pace is halved, if it refuses many: a few may have other reasons, and then nobody waits
+        but for as long as the server says.
         """
         if urlsplit(url).netloc != self._host:
             return
         with self._lock:
             now = self._clock()
-            pause = _DEFAULT_PAUSE if retry_after is None else retry_after
-            if now >= self._closed_until:  # calls that were in flight count as one refusal
-                observed = max(1.0, self._observed(now) * PROCESSES.number)
-                too_much = observed if math.isinf(self._rate) else self._rate
-                self._rate = max(_LEAST, too_much / 2)
-            self._closed_until = max(self._closed_until, now + pause)
-            self._free_at = max(self._free_at, self._closed_until)
-            self._changed_at = self._closed_until
             self._refused += 1
+            self._window.refused += 1
+            if self._are_many():
+                self._tighten(now, _DEFAULT_PAUSE if retry_after is None else retry_after)
+            elif retry_after is not None:
+                self._close(now + retry_after)
 
     def numbers(self) -> PaceNumbers:
         """Return the counts since the start."""
@@ -118,14 +128,34 @@ class Pacer:
                 self._rate = math.inf
             self._changed_at += _RECOVERY
 
+    def _are_many(self) -> bool:
+        calls = self._window.calls + self._before.calls
+        refused = self._window.refused + self._before.refused
+        return refused >= (_SEVERAL if math.isinf(self._rate) else 1) and refused >= calls * _SHARE
+
+    def _tighten(self, now: float, pause: float) -> None:
+        if now >= self._halved_until:  # calls that were in flight count as one refusal
+            observed = max(1.0, self._observed(now) * PROCESSES.number)
+            too_much = observed if math.isinf(self._rate) else self._rate
+            self._rate = max(_LEAST, too_much / 2)
+        self._close(now + pause)
+        self._halved_until = self._changed_at = self._closed_until
+
+    def _close(self, until: float) -> None:
+        self._closed_until = max(self._closed_until, until)
+        self._free_at = max(self._free_at, self._closed_until)
+
     def _count(self, now: float) -> None:
-        if now - self._window_began >= _WINDOW:
-            self._window_began, self._window_calls = now, 0
-        self._window_calls += 1
+        if now - self._window.began >= _WINDOW:
+            lately = now - self._window.began < 2 * _WINDOW
+            self._before = self._window if lately else _Window(now)
+            self._window = _Window(now)
+        self._window.calls += 1
 
     def _observed(self, now: float) -> float:
         """Return how many calls a second were made lately."""
-        return self._window_calls / max(1.0, now - self._window_began)
+        began = self._before.began if self._before.calls else self._window.began
+        return (self._before.calls + self._window.calls) / max(1.0, now - began)
 
 
 class Pacers:

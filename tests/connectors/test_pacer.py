@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -85,14 +86,29 @@ def test_a_refusal_stops_everyone_and_halves_the_pace(clock: Seconds) -> None:
     assert paced.reserve(URL) == 0
 
 
-def test_without_a_limit_the_first_refusal_sets_one(clock: Seconds) -> None:
-    """Calls wait for nothing until one is refused; then half of what was made is the pace, which
+def test_a_few_refusals_slow_nobody_down(clock: Seconds) -> None:
+    """Where one call in fifty is refused, for whatever reason, the others go on, but for as long as
+    the server says."""
+    paced = pacer(clock, rate=0)
+    for number in range(500):
+        clock.now += 0.01
+        assert paced.reserve(URL) == 0
+        if number % 50 == 49:
+            paced.refused(URL, None)
+    assert paced.numbers().rate == math.inf
+    paced.refused(URL, 2)
+    assert paced.reserve(URL) == pytest.approx(2)
+
+
+def test_without_a_limit_refusals_set_one(clock: Seconds) -> None:
+    """Calls wait for nothing until many are refused; then half of what was made is the pace, which
     rises until it is none any more."""
     paced = pacer(clock, rate=0)
     for _ in range(80):
         clock.now += 0.05
         assert paced.reserve(URL) == 0
-    paced.refused(URL, 2)
+    for _ in range(8):
+        paced.refused(URL, 2)
     assert paced.numbers().rate == pytest.approx(10)
     assert paced.reserve(URL) >= 2
     clock.now += 3600

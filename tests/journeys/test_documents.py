@@ -67,12 +67,14 @@ NOT_RUN = {
     "make bench BENCH=page": "takes long; its result is in the documents",
     "make bench BENCH=size": "takes long",
     "make bench BENCH=bell": "takes long; its result is in the documents",
+    "make bench BENCH=ladder": "takes long; its result is in the documents",
     "make bench BENCH=fast": "takes long; test_fast_bench.py runs what it consists of",
     "make power-cut": "takes long, and needs root; its result is in the documents",
     "make crash-sweep": _LONG,
     "make drop-reader": _LONG,
     "make restore-sweep": _LONG,
     "make keeping-sweep": _LONG,
+    "make ladder-sweep": _LONG,
     "pipx install dist/postmottak-*.whl": f"{_NO_PIPX}; test_packaging.py installs the wheel",
     'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': (
         f"{_NO_PIPX}; `make deb` installs the same"
@@ -94,6 +96,7 @@ _SERVING = {
 """Commands of ours that stay until they are stopped, and where they are run."""
 _KARI = "web users add kari --role admin"
 FIRST = {
+    "postmottak deadlines handled ID": ("messages acknowledge ID --by kari",),
     "postmottak messages end-legal-hold ID": ("messages legal-hold ID",),
     "postmottak deliveries retry ID": ("deliveries resend ID",),
     "postmottak deliveries hold ID": ("deliveries resend ID",),
