@@ -97,6 +97,7 @@ _SERVING = {
 _KARI = "web users add kari --role admin"
 FIRST = {
     "postmottak deadlines handled ID": ("messages acknowledge ID --by kari",),
+    "postmottak deadlines calendars revoke ID": ("deadlines calendars add --recipient regnskap",),
     "postmottak messages end-legal-hold ID": ("messages legal-hold ID",),
     "postmottak deliveries retry ID": ("deliveries resend ID",),
     "postmottak deliveries hold ID": ("deliveries resend ID",),
@@ -117,6 +118,8 @@ FIRST = {
     "postmottak web users enable kari": (_KARI,),
 }
 """Commands that must run before a command makes sense."""
+_ID_OF = {"deliveries": "deliveries", "deadlines calendars": "calendars"}
+"""The table of which these commands get an id; others get one of a letter."""
 ASKING = (
     "deliveries resend",
     "routes apply",
@@ -193,8 +196,8 @@ class Newcomer:
             "/root/back/store": str(place / "backup"),
         }
         if word == "ID":
-            deliveries = command.startswith("deliveries")
-            return _first_id(place, "deliveries" if deliveries else "messages")
+            tables = (table for begins, table in _ID_OF.items() if command.startswith(begins))
+            return _first_id(place, next(tables, "messages"))
         return meant.get(word, word.replace("/tmp/postmottak-sandbox", str(place)))
 
 
