@@ -7,21 +7,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from daemon.config.store import StoreSettings
 from daemon.core.backoff import Backoff
 from daemon.core.errors import DiskFull, StoreError, WorkerLost
 from daemon.core.model import LetterRef
 from daemon.intake.carrier import Carried, CarryProgress
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.worker import worker_supervisor
-from daemon.intake.worker.messages import Chunk, ChunkEnded, ChunkProgress, Ping, Pong, TimeNow
+from daemon.intake.worker.messages import (
+    Chunk,
+    ChunkEnded,
+    ChunkProgress,
+    Ping,
+    Pong,
+    TimeNow,
+    UseSnapshot,
+    unpack_snapshot,
+)
 from daemon.intake.worker.worker_client import WorkerClient
 from daemon.intake.worker.worker_pool import WorkerPool
 from daemon.intake.worker.worker_supervisor import WorkerSupervisor
@@ -57,6 +68,7 @@ class Threads:
     forked: list[str] = field(default_factory=list)
     killed: list[int] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
+    snapshots: list[UseSnapshot] = field(default_factory=list)
     pipes: dict[int, Connection] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -90,6 +102,8 @@ class Threads:
                 if isinstance(message, Ping):
                     self.pinged.append(message.time)
                     pipe.send_bytes(pickle.dumps(Pong(usage=None, stalled=())))
+                if isinstance(message, UseSnapshot):
+                    self.snapshots.append(message)
                 if isinstance(message, Chunk) and not self._carried(pipe, message):
                     return
 
@@ -236,6 +250,21 @@ def test_any_number_of_workers(crew: Callable[..., Crew], number: int) -> None:
     found.server.chunks.clear()
     assert found.carry(LETTERS[:9]).stored == 9
     assert [each.at_once for each in found.server.chunks] == [8]
+
+
+def test_an_edit_that_needs_a_restart(crew: Callable[..., Crew]) -> None:
+    """A worker never opens another store than the service has, nor another mailbox; what else an
+    edit changes holds at once."""
+    found = crew()
+    active = found.pool._active
+    before = active.snapshot()
+    elsewhere = StoreSettings(database="sqlite:///other.db", content=Path("other"))
+    edited = replace(before.configuration, store=elsewhere, text="edited")
+    active.replace(replace(before, configuration=edited))
+    found.carry(LETTERS)
+    sent = [unpack_snapshot(each)[0] for each in found.server.snapshots]
+    assert {each.store for each in sent} == {before.configuration.store}
+    assert {each.text for each in sent} == {"edited"}
 
 
 def test_workers_that_end_at_random(crew: Callable[..., Crew]) -> None:

@@ -11,12 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from uuid import UUID
 
+from daemon.config.loader import Configuration
 from daemon.core.elapsed import elapsed
 from daemon.core.errors import StoreError
 from daemon.core.letter_batch import FetchesTogether
@@ -106,6 +107,7 @@ class WorkerPool:
         self._supervisor, self._here, self._active = supervisor, here, active
         self._time_now, self._usable, self._note_local = time_now, usable, note_local
         self._heartbeats, self._tokens = heartbeats, tokens
+        self._at_start = active.configuration()
         self._numbers = count(1)
         self._packed: tuple[Snapshot, UseSnapshot] | None = None
         self._packing = threading.Lock()
@@ -221,8 +223,20 @@ class WorkerPool:
         active = self._active.snapshot()
         with self._packing:
             if self._packed is None or self._packed[0] is not active:
-                self._packed = active, pack_snapshot(active.configuration, active.table)
+                configuration = self._in_force(active.configuration)
+                self._packed = active, pack_snapshot(configuration, active.table)
             return self._packed[1]
+
+    def _in_force(self, edited: Configuration) -> Configuration:
+        """Return it with the sections as at the start that need a restart.
+
+        Otherwise a worker that is new would open another store than the service, and no lock would
+        guard that.
+        """
+        start = self._at_start
+        return replace(
+            edited, store=start.store, mailboxes=start.mailboxes, delivery=start.delivery
+        )
 
 
 def time_of(clock: Clock) -> TimeNow:
