@@ -170,8 +170,7 @@ class DropDestination:
         """
         with self._coming_and_going:
             if self.await_pickup is not None and drop.look(_SIGN) is None:
-                drop.write([(_SIGN, [])])
-                drop.sync()
+                _leave_sign(drop)
             self._under_way += 1
         try:
             yield
@@ -312,6 +311,15 @@ class _Delivery:
         optional = {"left_out": left_out, "found": found, "taken": list(record.taken)}
         details |= {key: value for key, value in optional.items() if value}
         return Receipt(reference=place, details=details, collided=bool(record.taken))
+
+
+def _leave_sign(drop: Drop) -> None:
+    try:
+        drop.write([(_SIGN, [])])
+    except DeliveryFailure:
+        if drop.look(_SIGN) is None:  # otherwise another process has left it meanwhile
+            raise
+    drop.sync()
 
 
 def _try_out(drop: Drop) -> None:

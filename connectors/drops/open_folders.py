@@ -5,8 +5,10 @@ Only the drop itself may be reached through a link.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from connectors.drops.shared_folder import Unfit, closed_on_failure
 
 _DROP = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # the configuration may name a link
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TRIES = 20  # at what others, who remove the hidden folder while it is empty, may undo at once
 
 
 class OpenFolders:
@@ -63,33 +66,28 @@ class OpenFolders:
         if not folder or folder in self._open:
             return
         above = folder.rpartition("/")[0]
-        try:
+        for _ in range(_TRIES):
             try:
                 self._make(folder)
+            except FileExistsError:
+                return
             except FileNotFoundError:
                 if not above:
                     raise
-                self.let_go(
-                    above
-                )  # another destination in the same drop may have removed it while it was empty
+                # another destination in the same drop, or another process, may have removed it
+                # while it was empty
+                self.let_go(above)
                 yield from self.make(above)
-                self._make(folder)
-        except FileExistsError:
-            return
-        self.let_go(folder)
-        self._hand_over(folder)
-        yield above
+            else:
+                self.let_go(folder)
+                if self._is_handed_over(folder):
+                    yield above
+                    return
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
 
     def create(self, path: str) -> int:
         """Make a new file and return its descriptor, for writing."""
-        try:
-            descriptor = self._create(path)
-        except FileNotFoundError:  # as above
-            folder = path.rpartition("/")[0]
-            self.let_go(folder)
-            for _ in self.make(folder):
-                pass
-            descriptor = self._create(path)
+        descriptor = self._created(path)
         try:
             self._access.hand_over_file(descriptor, str(self._root))
         except BaseException:
@@ -138,9 +136,26 @@ class OpenFolders:
             dir_fd=above,
         )
 
+    def _created(self, path: str) -> int:
+        folder = path.rpartition("/")[0]
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):  # as above
+                return self._create(path)
+            self.let_go(folder)
+            for _ in self.make(folder):
+                pass
+        return self._create(path)
+
     def _create(self, path: str) -> int:
         folder, name = self.place(path)
         return os.open(name, _NEW, self._access.mode, dir_fd=folder)
+
+    def _is_handed_over(self, folder: str) -> bool:
+        """Whether it could be, because it was still there."""
+        with suppress(FileNotFoundError):
+            self._hand_over(folder)
+            return True
+        return False
 
     def _hand_over(self, folder: str) -> None:
         if folder == STAGING:

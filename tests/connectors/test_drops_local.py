@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from connectors.destinations.filedrop import FileDrop
+from connectors.destinations.filedrop import FileDrop, Settings
 from connectors.drops import local
 from daemon.core.errors import TemporaryFailure
 from daemon.core.ports import Parcel
@@ -45,6 +46,55 @@ def test_a_letter_of_many_files_needs_few_at_a_time(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert receipt.details["files"] == 200
     assert is_verified(Path(receipt.reference))
+
+
+def test_others_remove_the_hidden_folder(
+    destination: FileDrop, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that finds the hidden folder empty, right before a file is made in it or as
+    it is made, does not make a delivery fail."""
+    mkdir, create, removed = os.mkdir, os.open, count()
+
+    def remove(name: str, above: int | None) -> None:
+        with suppress(OSError):  # not empty, or not there
+            os.rmdir(name, dir_fd=above)
+            next(removed)
+
+    def make_folder(name: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        if next(made) % 2:
+            remove(name, dir_fd)
+
+    def make_file(path: Any, flags: int, *more: Any, dir_fd: int | None = None) -> int:
+        if flags & os.O_CREAT and next(files) < 3:
+            remove(f"/proc/self/fd/{dir_fd}/../.postmottak", None)
+        return create(path, flags, *more, dir_fd=dir_fd)
+
+    made, files = count(1), count()
+    monkeypatch.setattr(os, "mkdir", make_folder)
+    monkeypatch.setattr(os, "open", make_file)
+    receipt = hand_over(destination, make_parcel())
+    assert is_verified(Path(receipt.reference))
+    assert next(removed)
+
+
+def test_two_leave_the_sign_at_once(
+    drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pickups are awaited, the first deliveries of several processes do not fail because
+    another one has marked the drop a moment before."""
+    write = local.LocalDrop.write
+
+    def another_is_first(self: local.LocalDrop, files: Any) -> None:
+        files = list(files)
+        if files[0][0].endswith("awaiting-pickup"):
+            (drop / ".postmottak").mkdir()
+            (drop / files[0][0]).touch()
+        write(self, files)
+
+    monkeypatch.setattr(local.LocalDrop, "write", another_is_first)
+    settings = Settings.model_validate({"path": str(drop), "await_pickup": "1h"})
+    assert is_verified(Path(hand_over(FileDrop("erp", settings), make_parcel()).reference))
 
 
 def highest_descriptor() -> int:
