@@ -141,9 +141,12 @@ class LocalBatch:
                 log_attempt(each)
             if done:
                 delivered[name] = [_timing(each) for each in done]
+            is_tidy = self._forget(name, [each.ending.claim.id for each in done])
             if len(done) < len(results):
                 self._usable.discard(name)
-            if done and not self._forget(name, [each.ending.claim.id for each in done]):
+                # the outbox, which delivers the rest, does not know what belongs together
+                is_tidy = not done
+            if not is_tidy:
                 untidy.add(name)
         return LocalReport(delivered=delivered, failed=failed, untidy=untidy)
 
@@ -164,7 +167,9 @@ class LocalBatch:
         return [judge.of(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)]
 
     def _forget(self, name: str, delivered: Collection[UUID]) -> bool:
-        """Remove the deduplication records of what is delivered; return whether that succeeded."""
+        """Remove the deduplication records of what is delivered; return whether none is left."""
+        if not delivered:
+            return True
         destination = self._snapshot.destinations[name]
         assert isinstance(destination, KeepsDedupRecords)
         outcome = call_connector(partial(destination.forget, delivered), destination=name)

@@ -3,9 +3,10 @@ the process that stores it."""
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from sqlmodel import col, update
 
 from connectors.destinations import filedrop
+from connectors.drops import local, shared_folder
 from daemon.core.document import letter_document
 from daemon.core.model import Delivery, DeliveryState, Outcome
 from daemon.core.ports import Destination
@@ -153,6 +155,33 @@ def test_a_destination_that_fails(machine: Machine, stopping: threading.Event) -
     machine.dispatch.deliver_due(stopping)
     assert machine.dropped() == 5
     assert machine.dispatch.usable_by_workers == ["erp"]
+
+
+def test_what_a_worker_dropped_in_part(
+    machine: Machine, stopping: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When one of several letters could not be given its name, and the service drops it later, what
+    the worker's process and the service knew of the batch is cleared away."""
+    machine.dispatch.deliver_due(stopping)
+    drop = filedrop.connect("erp", filedrop.Settings(path=machine.folder / "erp"))
+    worker = replace(machine, active=active_snapshot({"erp": drop}))
+    rename = shared_folder.rename_new
+
+    def fails(source: str, *more: Any) -> bool:
+        if str(delivery_of("b")) in source:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(source, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(local, "rename_new", fails)
+        report = worker.bring(worker.begin(), "a", "b", "c")
+    assert (len(report.failed), machine.dropped()) == (1, 3)  # two letters, and what is hidden
+    machine.dispatch.note_local(report)
+    machine.dispatch.deliver_due(stopping)
+    machine.clock.advance(hours=2)
+    machine.dispatch.deliver_due(stopping)
+    assert now_is(machine.store, "b").state is DeliveryState.DELIVERED
+    assert len([*(machine.folder / "erp").iterdir()]) == 3
 
 
 def test_what_is_delivered_is_counted(machine: Machine) -> None:
