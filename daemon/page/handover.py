@@ -124,11 +124,17 @@ class HandOvers:
         user = self.store.users.find(to)
         if user is not None and user.disabled_at is not None:
             raise OperatorError(f"The user {to} is disabled; name somebody else")
+        if name not in self.table.recipients and user is None and self._only_recipient(to):
+            raise OperatorError(f"{to} is a recipient, and {name} is a person; name a person")
         if user is None and "@" not in to and to not in self.known():
             raise NotFound(
                 f"{to!r} is neither a user, nor in the routing table, nor an e-mail address; "
                 + (did_you_mean(to, self.known()) or "`postmottak web users list` shows users")
             )
+
+    def _only_recipient(self, to: str) -> bool:
+        people = people_of(self._rows["recipient"])
+        return to in self.table.recipients and known_as(to) not in people
 
     def _due(self, recipients: frozenset[str]) -> dict[UUID, Sequence[str]]:
         """Return the letters with an open deadline that go to these recipients, and to whom."""

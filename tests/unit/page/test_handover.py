@@ -236,6 +236,7 @@ def test_a_letter_of_several_moves_for_one_of_them(
         ("ola", "OLA", "the same"),
         ("ola", "ukjent", "neither a user"),
         ("hansen", "kari", "is a recipient"),
+        ("kari", "post", "is a recipient"),
         ("kari", "ola", "is disabled"),
     ],
 )
