@@ -27,7 +27,7 @@ def list_proposals(
     ] = "",
     json: Json = False,
 ) -> None:
-    """List routes that are proposed because people moved three equal letters.
+    """List routes that are proposed because people moved three similar letters.
 
     Nothing is applied: accept a proposal on the page, or write its lines into routing.toml.
     """
@@ -56,7 +56,10 @@ def list_proposals(
     for each in found:
         _print(each)
     if not found:
-        typer.echo("no proposals: no three equal letters were moved that the table does not know")
+        typer.echo(
+            "no proposals; a route is proposed when three letters of the same sender and service "
+            "were moved to the same recipient"
+        )
 
 
 def _dismiss(store: Store, found: list[Proposal], key: str) -> None:
