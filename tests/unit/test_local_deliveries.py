@@ -17,9 +17,11 @@ from sqlmodel import col, update
 from connectors.destinations import filedrop
 from connectors.drops import local, shared_folder
 from daemon.core.document import letter_document
+from daemon.core.errors import DiskFull
 from daemon.core.model import Delivery, DeliveryState, Outcome
 from daemon.core.ports import Destination
 from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.leases import LeaseRenewal
 from daemon.delivery.local import LEASE, LocalBatch, LocalDeliveries, LocalReport
 from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.store import Store
@@ -255,3 +257,45 @@ def test_leases_of_workers_are_renewed(machine: Machine, stopping: threading.Eve
     machine.clock.advance(minutes=16)
     machine.dispatch.deliver_due(stopping)
     assert now_is(machine.store).state is DeliveryState.DELIVERED
+
+
+def claimed_for(machine: Machine) -> timedelta:
+    """How long the worker's claim of letter a lasts from now."""
+    return now_is(machine.store).due_at - machine.clock()
+
+
+def test_a_lease_that_cannot_be_renewed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the renewal is tried again at the next look, before anything is claimed."""
+    letter = stored_letter("a")
+    machine.store.letters.add([letter], machine.begin().claim([letter]))
+    leases = machine.dispatch.leases
+    leases.worker_names = lambda: ["worker"]
+    machine.clock.advance(minutes=14)
+
+    def full(*_: object) -> None:
+        raise DiskFull("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(machine.store.outbox, "renew_of", full)
+        with pytest.raises(DiskFull):
+            leases.look(machine.clock(), [])
+    machine.clock.advance(minutes=1)
+    leases.look(machine.clock(), [])
+    assert claimed_for(machine) == LEASE
+
+
+def test_a_worker_hears_late_that_the_clock_was_set(machine: Machine) -> None:
+    """What it claims in the next seconds, by the time before, is not claimed by the service as
+    well."""
+    steady = Clock()
+    leases = LeaseRenewal(machine.store, machine.clock, steady)
+    leases.worker_names = lambda: ["worker"]
+    claimed = machine.begin().claim([letter := stored_letter("a")])
+    machine.clock.advance(days=1)
+    leases.look(machine.clock(), [])
+    machine.store.letters.add([letter], claimed)
+    assert claimed_for(machine) < timedelta()
+    for each in (machine.clock, steady):
+        each.advance(seconds=1)
+    leases.look(machine.clock(), [])
+    assert claimed_for(machine) == LEASE
