@@ -1,6 +1,7 @@
 """Removes the deduplication records at destinations once the results of deliveries are stored.
 
-That includes records that an earlier process left because it was killed.
+That includes records that an earlier process left because it was killed, and those of letters that
+go elsewhere by now.
 """
 
 from __future__ import annotations
@@ -95,9 +96,7 @@ class DedupCleanup:
         self, name: str, destination: KeepsDedupRecords, delivered: Collection[UUID]
     ) -> None:
         left = (
-            ()
-            if name in self._clear
-            else self._store.outbox.delivered_of(destination.dedup_records())
+            () if name in self._clear else self._store.outbox.final_of(destination.dedup_records())
         )
         destination.forget({*delivered, *left})
         self._clear.add(name)

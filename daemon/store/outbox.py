@@ -53,6 +53,7 @@ _FIRST_DUE = (
     .order_by(_DELIVERIES.c.due_at)
     .limit(1)
 )
+_FINAL = (DeliveryState.DELIVERED, DeliveryState.WITHDRAWN)
 RETRIED = (DeliveryState.PENDING, DeliveryState.DEAD)
 HELD_BACK = (DeliveryState.PENDING,)
 RELEASED = (DeliveryState.HELD,)
@@ -138,10 +139,10 @@ class Outbox:
         with self._database.write() as session:
             return record_results(session, endings)
 
-    def delivered_of(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of the deliveries that are delivered."""
+    def final_of(self, ids: Collection[UUID]) -> set[UUID]:
+        """Return those of the deliveries that will not be attempted again, whatever is asked."""
         wanted = select(Delivery.id).where(
-            col(Delivery.id).in_(ids), col(Delivery.state) == DeliveryState.DELIVERED
+            col(Delivery.id).in_(ids), col(Delivery.state).in_(_FINAL)
         )
         return set(self._database.rows(wanted))
 

@@ -186,6 +186,21 @@ def test_what_a_worker_dropped_in_part(
     assert len([*(machine.folder / "erp").iterdir()]) == 3
 
 
+def test_a_letter_that_goes_elsewhere_after_a_failure(
+    machine: Machine, stopping: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was staged of it does not stay in a drop that is not to have it."""
+    with monkeypatch.context() as patched:
+        patched.setattr(local, "rename_new", lambda *_: 1 / 0)
+        machine.bring(machine.begin(), "a")
+    assert [*(machine.folder / "erp" / ".postmottak").glob("*.0/*")]
+    with machine.store.outbox._database.write() as session:
+        session.execute(update(Delivery).values(state=DeliveryState.WITHDRAWN))
+    machine.dispatch.worker_ended()
+    machine.dispatch.deliver_due(stopping)
+    assert not [*(machine.folder / "erp").iterdir()]
+
+
 def test_what_is_delivered_is_counted(machine: Machine) -> None:
     """Monitors see a worker's deliveries as the service's own."""
     machine.dispatch.note_local(machine.bring(machine.begin(), "a", "b"))
