@@ -7,8 +7,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -41,7 +41,7 @@ def run(context: typer.Context) -> None:
     except ConfigurationError as error:
         stack.note_why_not_started(options(context).config, error)
         raise
-    with app.open_app(checked, with_workers=True) as parts:
+    with ends_in_time(), app.open_app(checked, with_workers=True) as parts:
         clear_start_fault(checked.configuration.store.database_path)
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -50,7 +50,24 @@ def run(context: typer.Context) -> None:
         freeze_gc()
         ended = service.run()
     if not ended:
-        _leave_at_once()
+        _leave_at_once(Exit.FINE)
+
+
+@contextmanager
+def ends_in_time() -> Iterator[None]:
+    """When the block fails, let no thread that hangs keep the process from its end.
+
+    Without this, it would be there and do nothing, and would not be started again.
+    """
+    try:
+        yield
+    except PostmottakError as error:
+        # Python waits for these, however long their calls take
+        if all(each.daemon or each is threading.main_thread() for each in threading.enumerate()):
+            raise
+        with suppress(OSError, PostmottakError):
+            sys.stderr.write(f"{error}\n")
+        _leave_at_once(Exit.UNREACHABLE)
 
 
 def as_owner_of(store: StoreSettings) -> None:
@@ -64,7 +81,7 @@ def as_owner_of(store: StoreSettings) -> None:
         sys.stderr.write(f"root goes on as {name}, who owns the store\n")
 
 
-def _leave_at_once() -> None:
+def _leave_at_once(code: Exit) -> NoReturn:
     """Exit without waiting for threads that hang in a call to another system.
 
     What they did not finish is repeated at the next start.
@@ -74,7 +91,7 @@ def _leave_at_once() -> None:
             OSError, PostmottakError
         ):  # a stream that cannot be written must not prevent the exit
             stream.flush()
-    os._exit(Exit.FINE)
+    os._exit(code)
 
 
 def poll(context: typer.Context, *, json: Json = False) -> None:
