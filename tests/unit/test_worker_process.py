@@ -24,6 +24,7 @@ from daemon.config.loader import (
 from daemon.config.store import StoreSettings
 from daemon.core.errors import PostmottakError, StoreError
 from daemon.core.model import DeliveryState, LetterRef
+from daemon.core.ports import Destination
 from daemon.core.settings import MailboxSettings
 from daemon.intake.carrier import Carried
 from daemon.intake.fetch import MarkPolicies
@@ -165,6 +166,26 @@ def test_an_edit(scene: Scene) -> None:
     assert (scene.dropped(), scene.dropped("mail"), scene.dropped("later")) == (1, 0, 1)
     assert scene.worker._active
     assert scene.worker._active.snapshot().destinations["erp"] is erp
+
+
+def test_a_destination_that_cannot_be_connected(scene: Scene, store: Store) -> None:
+    """The worker does not end with it; its letters are left to the outbox, until it can be."""
+
+    def fails(_: object) -> Destination:
+        raise OSError("its certificate was moved away")
+
+    connect = scene.worker._connectors.destination
+    broken = replace(scene.worker._connectors, destination=fails)
+    scene.worker._connectors = broken
+    scene.use()
+    ref = scene.mailbox.publish("a")
+    assert (scene.carry(ref).stored, scene.dropped()) == (1, 0)
+    (delivery,) = store.queries.deliveries(message_id=ref.message_id)
+    assert delivery.state is DeliveryState.PENDING
+    scene.worker._connectors = replace(broken, destination=connect)
+    scene.use()
+    scene.carry(scene.mailbox.publish("b"))
+    assert scene.dropped() == 1
 
 
 def test_a_store_that_cannot_be_opened(scene: Scene, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from daemon.config.loader import (
     DestinationConfiguration,
     MailboxConfiguration,
 )
+from daemon.core.connector_calls import call_connector
 from daemon.core.elapsed import elapsed
 from daemon.core.errors import PostmottakError, StoreError
 from daemon.core.pacing import PROCESSES
@@ -184,13 +185,13 @@ class WorkerProcess:
             kept = {
                 each.name: old.destinations[each.name]
                 for each in new.destinations
-                if each in old.configuration.destinations
+                if each in old.configuration.destinations and each.name in old.destinations
             }
         self._configuration = self._configuration or new
         connected = {
-            each.name: self._connectors.destination(each)
+            each.name: destination
             for each in new.destinations
-            if each.name not in kept
+            if each.name not in kept and (destination := self._connected(each))
         }
         table = parse_table(text, str(new.routing.file), names)
         snapshot = Snapshot(configuration=new, table=table, destinations={**kept, **connected})
@@ -198,6 +199,16 @@ class WorkerProcess:
             self._active.replace(snapshot)
         else:
             self._active = ActiveSnapshot(snapshot)
+
+    def _connected(self, wanted: DestinationConfiguration) -> Destination | None:
+        """Return the destination, or None if it fails: then the outbox has it alone.
+
+        This process must not end with it, or the letters that it has in hand would be blamed.
+        """
+        found = call_connector(
+            partial(self._connectors.destination, wanted), destination=wanted.name
+        )
+        return None if isinstance(found, PostmottakError) else found
 
     def _opened(self) -> _WorkerParts:
         """Return the parts, opened when they are first needed. Raises StoreError."""
