@@ -109,7 +109,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "members": "De som kvitterer for brev: e-postadresser, eller brukere av siden.",
         "manager": "Den som får vite det etter stedfortrederen: e-postadresse eller bruker.",
         "acknowledge_within": "Noen kvitterer for et brev innen denne tiden, f.eks. 2wd "
-        "(virkedager) eller 8h.",
+        "(arbeidsdager) eller 8h.",
         "respond_within": "Et brev besvares innen denne tiden fra publiseringen, f.eks. 21d.",
         "remind_every": "Hvor ofte folk får vite om et brev på nytt, f.eks. 1wd.",
         "digest": "Når medlemmene får en e-post med det som venter på dem, f.eks. 07:30.",
