@@ -20,6 +20,7 @@ from daemon.config.faults import (
     parse_toml,
     read_toml,
 )
+from daemon.config.loader import RoutingSettings
 from daemon.core.errors import ConfigurationError, Fault
 from daemon.core.spelling import did_you_mean
 
@@ -329,6 +330,15 @@ def test_faults_are_raised_together_and_read_well() -> None:
         "x.toml: b.x: 'regnskp' is not a known recipient. Did you mean 'regnskap'?",
         "x.toml: c[2]: 'zzz' is not a known recipient. Use one of: regnskap, post",
     ]
+
+
+def test_numbers_out_of_bounds() -> None:
+    """A number that is too great or too small is said with the bound, in our own words."""
+    for number, bound in ((2, "at most 1"), (-1, "at least 0")):
+        found = FaultList("x.toml", f"approvals = {number}\n")
+        found.validate(RoutingSettings, {"approvals": number}, (), Path())
+        problems = {fault.key: fault.problem for fault in found.faults}
+        assert problems["approvals"] == f"must be {bound}"
 
 
 @pytest.mark.parametrize(
