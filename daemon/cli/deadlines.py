@@ -70,8 +70,10 @@ def list_deadlines(
     if json:
         print_json([_facts(each, now) for each in found])
         return
-    columns = ("id", "due", "days", "source", "from", "title", "to", "has it")
-    print_list("deadline", columns, (_line(each, names, now) for each in found), cut=_GIVES_WAY)
+    columns = ("id", "due", "days", "source", "from", "title", "to", "has it", "handled by")
+    shown = len(columns) if done else -1
+    rows = (_line(each, names, now)[:shown] for each in found)
+    print_list("deadline", columns[:shown], rows, cut=_GIVES_WAY)
 
 
 def _sorted(letters: Iterable[DueLetter], recipient: str, *, done: bool) -> list[DueLetter]:
@@ -102,6 +104,7 @@ def _line(letter: DueLetter, names: Mapping[UUID, str], now: datetime) -> list[o
         "(confidential)" if letter.confidential else letter.title,
         letter.recipients,
         letter.acknowledged_by,
+        letter.facts.handled.by if letter.facts.handled else "",
     ]
 
 

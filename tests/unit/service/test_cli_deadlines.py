@@ -124,6 +124,11 @@ def test_handled_letters_leave_the_list(command: Command, letters: dict[str, UUI
     assert key not in [each["message"] for each in listed(command)]
     row = next(each for each in listed(command, "--all") if each["message"] == key)
     assert (row["acknowledged_by"], bool(row["handled_by"])) == ("kari", True)
+    shown = command("deadlines", "list", "--all").out.splitlines()
+    assert shown[0].rstrip().endswith("handled by")
+    (line,) = [each for each in shown if each.startswith(key[:4])]
+    assert line.rstrip().endswith(row["handled_by"])
+    assert "handled by" not in command("deadlines", "list").out
 
 
 def test_calendars(command: Command, opened: Store, letters: dict[str, UUID]) -> None:
