@@ -28,13 +28,6 @@ _PIECE = _KEY_PIECE.pattern
 _KEY = re.compile(rf"^\s*((?:{_PIECE})(?:\s*\.\s*(?:{_PIECE}))*)\s*=(.*)$")
 _STRING = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'""")
 _DAY_FIRST = re.compile(r"=\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})\s*(?:#|$)")
-_LIMITS = {
-    "greater_than": ("gt", "more than"),
-    "greater_than_equal": ("ge", "at least"),
-    "less_than": ("lt", "less than"),
-    "less_than_equal": ("le", "at most"),
-}
-"""How pydantic's faults of numbers are said, and where it gives the limit."""
 _WORDS = {
     "missing": ("is required", "Add it"),
     "bool_type": ("must be true or false", "Write true or false, without quotes"),
@@ -288,10 +281,10 @@ def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
             f"{found['input']!r} is not a valid value here",
             f"Use one of: {found['ctx']['expected']}",
         )
-    name, words = _LIMITS.get(kind, ("", ""))
-    limit = found.get("ctx", {}).get(name)
-    if isinstance(limit, int | float):
-        return f"must be {words} {limit}", f"Write a number that is {words} {limit}"
+    if kind == "greater_than_equal":
+        return f"must be at least {found['ctx']['ge']}", "Write a greater number"
+    if kind == "less_than_equal":
+        return f"must be at most {found['ctx']['le']}", "Write a smaller number"
     message = str(found["msg"]).removeprefix("Value error, ")
     problem, _, remedy = message.partition("; ")
     remedy = remedy or "Correct it"
