@@ -195,7 +195,8 @@ def try_table(
 def lint(context: typer.Context, *, json: Json = False) -> None:
     """Point out table entries that look outdated.
 
-    These are routes without letters, recipients without routes, and covers that end soon.
+    These are routes without letters, recipients without routes, covers that end soon, and people
+    who are neither e-mail addresses nor users of the page.
     """
     from daemon.core.times import norwegian_day
     from daemon.routing.lint import lint as lint_table
@@ -208,6 +209,7 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
         destinations=[each.name for each in checked.configuration.destinations],
         matched=store.decisions.taken(arrived_since("365d")),
         today=norwegian_day(stack.utc_now()),
+        users=[each.name for each in store.users.all()],
     )
     store.close()
     if json:

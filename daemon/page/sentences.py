@@ -148,6 +148,7 @@ SENTENCES: tuple[str, ...] = (
     N_("no letters in the past year"),
     N_("no route uses it"),
     N_("not used by any recipient or route"),
+    N_("%(a)s is neither an e-mail address nor a user of the page"),
     N_("ended on %(a)s"),
     N_("ends on %(a)s"),
     N_("route %(a)s"),

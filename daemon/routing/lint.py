@@ -1,4 +1,4 @@
-"""Entries of a table that look outdated: rows that nothing uses. Pure."""
+"""Entries of a table that look outdated: rows that nothing uses, people nobody knows. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from daemon.core.accounts import known_as
 from daemon.routing.table import Table
 
 _SOON = timedelta(days=7)
@@ -20,18 +21,24 @@ class Remark:
 
 
 def lint(
-    table: Table, *, destinations: Collection[str], matched: Mapping[str, int], today: date
+    table: Table,
+    *,
+    destinations: Collection[str],
+    matched: Mapping[str, int],
+    today: date,
+    users: Collection[str] = (),
 ) -> list[Remark]:
     """Return remarks about the table.
 
     `matched` has the number of letters that each route took in the past year, including copies;
-    routes without any may be left out.
+    routes without any may be left out. `users` are the names of the page's users.
     """
     return [
         *_zombies(table, matched),
         *_unused_recipients(table),
         *_ending(table, today),
         *_unused_destinations(table, destinations),
+        *_strangers(table, users),
     ]
 
 
@@ -75,4 +82,18 @@ def _unused_destinations(table: Table, destinations: Collection[str]) -> list[Re
         Remark(subject=f"destination {name!r}", text="not used by any recipient or route")
         for name in destinations
         if name not in used
+    ]
+
+
+def _strangers(table: Table, users: Collection[str]) -> list[Remark]:
+    """Return people who are no users and have no address: they can neither be told nor answer."""
+    known = {known_as(each) for each in users}
+    return [
+        Remark(
+            subject=f"recipient {recipient.name!r}",
+            text=f"{person!r} is neither an e-mail address nor a user of the page",
+        )
+        for recipient in table.recipients.values()
+        for person in (*recipient.members, recipient.manager)
+        if person and "@" not in person and known_as(person) not in known
     ]

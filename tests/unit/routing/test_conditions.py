@@ -259,6 +259,21 @@ def test_a_dry_run_shows_only_what_changes() -> None:
     assert compare(before, before, letters).changed == 0
 
 
+def test_people_nobody_knows() -> None:
+    """A member or a manager who is neither an address nor a user is remarked on, and cannot be
+    told of letters."""
+    rows = (
+        '[[recipient]]\nname = "ledig"\ndeliver_to = ["erp"]\nmanager = "sjefen"\n'
+        'members = ["Kari", "per@example.no", "olla"]\n'
+    )
+    remarks = lint(table(rows), destinations=[], matched={}, today=NOW.date(), users=["kari"])
+    said = [each.text for each in remarks if "neither" in each.text]
+    assert said == [
+        f"'{name}' is neither an e-mail address nor a user of the page"
+        for name in ("olla", "sjefen")
+    ]
+
+
 def test_remarks() -> None:
     """Routes that took nothing, recipients and destinations nobody uses, and covers that end are
     remarked on; what is meant is not."""
