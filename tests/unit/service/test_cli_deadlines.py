@@ -127,7 +127,7 @@ def test_handled_letters_leave_the_list(command: Command, letters: dict[str, UUI
     shown = command("deadlines", "list", "--all").out.splitlines()
     assert shown[0].rstrip().endswith("handled by")
     (line,) = [each for each in shown if each.startswith(key[:4])]
-    assert line.rstrip().endswith(row["handled_by"])
+    assert line.rstrip().endswith(str(row["handled_by"]))
     assert "handled by" not in command("deadlines", "list").out
 
 
