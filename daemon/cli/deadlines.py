@@ -216,16 +216,12 @@ def _actor() -> Any:
 
 
 def _end_of(day: str) -> datetime:
-    from datetime import date
+    from daemon.core.deadlines import end_of_written_day
 
-    from daemon.core.deadlines import end_of_day
-
-    try:
-        return end_of_day(date.fromisoformat(day))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{day[:100]!r} is not a day; write it such as 2026-12-24"
-        ) from error
+    found = end_of_written_day(day)
+    if found is None:
+        raise typer.BadParameter(f"{day[:100]!r} is not a day; write it such as 2026-12-24")
+    return found
 
 
 def facts_of(store: Store, key: UUID) -> dict[str, Any]:

@@ -175,6 +175,16 @@ def end_of_day(day: date) -> datetime:
     return in_utc(datetime.combine(day, _LAST_MOMENT, NORWAY))
 
 
+def end_of_written_day(text: str) -> datetime | None:
+    """Return the end of a day, written as `2026-12-24` or `24.12.2026`; None for anything else."""
+    for form in ("%Y-%m-%d", "%d.%m.%Y"):
+        try:
+            return end_of_day(datetime.strptime(text, form).replace(tzinfo=NORWAY).date())
+        except ValueError:
+            continue
+    return None
+
+
 def respond_by(published_at: datetime, term: Term) -> datetime:
     """Return when a term that begins with the publishing ends.
 

@@ -98,6 +98,14 @@ def test_a_person_confirms_and_drops(
     time.tzset()
 
 
+def test_a_day_as_norwegians_write_it(command: Command, letters: dict[str, UUID]) -> None:
+    """The command line reads the same days as the page."""
+    key = str(letters["soon"])
+    for day in ("24.12.2031", "2031-12-24"):
+        ended = command("deadlines", "confirm", key, day, "--by", "kari")
+        assert ended.out == f"message {key} is due 2031-12-24, confirmed by kari\n", ended.err
+
+
 def test_what_is_refused(command: Command, letters: dict[str, UUID]) -> None:
     """What is no day, no letter, or not there to confirm is refused in a sentence with a remedy."""
     key = str(letters["none"])

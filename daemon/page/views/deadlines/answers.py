@@ -13,17 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from daemon.core.deadlines import end_of_day
+from daemon.core.deadlines import end_of_written_day
 from daemon.core.errors import OperatorError
-from daemon.core.times import NORWAY
 from daemon.page.context import address_of, back_to, page_of, user_of
 from daemon.page.secret_letters import is_secret
 from daemon.page.views.acknowledgements import own_letter
 from daemon.page.views.letter import OpenedLetter, show_opened, was_opened
 from daemon.store.acknowledgements import LONGEST_NOTE
 from daemon.store.users import Actor
-
-_FORMS = ("%Y-%m-%d", "%d.%m.%Y")
 
 
 def routes() -> list[Route]:
@@ -62,7 +59,7 @@ def _confirm(request: Request, day: str, note: str) -> Response:
     found = own_letter(request)
     if answer := _unopened(request, found):
         return answer
-    page, due_at = page_of(request), _end_of(day)
+    page, due_at = page_of(request), end_of_written_day(day)
     if day and due_at is None:
         return _refused(request, found)
     try:
@@ -107,13 +104,3 @@ def _who(request: Request) -> tuple[str, datetime, Actor]:
     """Return who says it, when, and as which user."""
     name = user_of(request).name
     return name, page_of(request).clock(), Actor(name=name, address=address_of(request))
-
-
-def _end_of(day: str) -> datetime | None:
-    """Return the end of a day, written as `2026-12-24` or `24.12.2026`; None for anything else."""
-    for form in _FORMS:
-        try:
-            return end_of_day(datetime.strptime(day, form).replace(tzinfo=NORWAY).date())
-        except ValueError:
-            continue
-    return None
