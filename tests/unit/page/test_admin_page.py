@@ -36,7 +36,9 @@ def test_users_are_shown_with_roles_limits_and_sessions(site: Site) -> None:
     site.user("ola", RoleGrant(role="operator", parties=(PARTY,)), RoleGrant(role="confidential"))
     text = kari.get("/admin/users").text
     (row,) = re.findall(r'data-testid="account" data-name="ola".*?</tr>', text, re.DOTALL)
-    assert f"driftsansvarlig (bare for {PARTY}), kan åpne taushetsbelagte brev" in " ".join(row.split())
+    assert f"driftsansvarlig (bare for {PARTY}), kan åpne taushetsbelagte brev" in " ".join(
+        row.split()
+    )
     assert row.count('data-testid="session"') == 1
 
 
