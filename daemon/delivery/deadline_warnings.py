@@ -7,24 +7,19 @@ itself, of what is done, or of what is past.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 
 import structlog
 
-from daemon.core.backoff import Backoff
-from daemon.core.connector_calls import call_connector
+from daemon.config.loader import Configuration
 from daemon.core.deadlines import due_warning
-from daemon.core.errors import PostmottakError
-from daemon.core.outside_values import text_from
-from daemon.core.ports import Notifies
 from daemon.core.times import shifted
 from daemon.core.working_days import Term
 from daemon.delivery.deadline_text import warning_mail
+from daemon.delivery.mail_round import MailRound, page_url
 from daemon.delivery.snapshot import Snapshot
 from daemon.routing.facts import Facts
 from daemon.routing.ladder import Directory, responsible
@@ -34,7 +29,6 @@ from daemon.store.deadline_warnings import PlannedWarning, WarningMail
 _log = structlog.get_logger(__name__)
 _LOOK_EVERY = timedelta(minutes=10)
 _TOGETHER = 200  # letters that are planned in one transaction
-_BACKOFF = Backoff(timedelta(minutes=1), timedelta(hours=1))
 _DAYS_OFF = timedelta(days=7)
 """More than there are days off in a row: a deadline on one counts as on the day before."""
 
@@ -46,29 +40,22 @@ class DeadlineWarner:
     store: Store
     _looked_at: datetime | None = field(default=None, init=False)
 
-    def look(
-        self,
-        snapshot: Snapshot,
-        destination: Notifies | None,
-        now: datetime,
-        stopping: threading.Event | None = None,
-    ) -> int:
-        """Store and send what is due; return how many mails were sent. Raises StoreError.
+    def look(self, snapshot: Snapshot, mails: MailRound) -> None:
+        """Store and send what is due. Raises StoreError.
 
         A look within ten minutes after another does nothing. Without a destination that mails
         people, nothing is planned, and so nothing is left out once there is one.
         """
-        steps = snapshot.configuration.acknowledgements.deadline_warnings
+        steps, now = snapshot.configuration.acknowledgements.deadline_warnings, mails.clock()
         has_people = any(each.members for each in snapshot.table.recipients.values())
-        if not (steps and has_people and destination and self._is_time(now)):
-            return 0
-        self._plan(snapshot, steps, now)
-        sent = 0
+        if not (steps and has_people and mails.destination and self._is_time(now)):
+            return
+        directory = self.store.awaited.directory()
+        self._plan(snapshot, directory, steps, now)
         for mail in self.store.deadline_warnings.due_mails(now):
-            if stopping and stopping.is_set():
-                break
-            sent += self._send(mail, destination, snapshot, now)
-        return sent
+            if not mails.goes_on():
+                return
+            self._send(mail, mails, snapshot.configuration, directory)
 
     def _is_time(self, now: datetime) -> bool:
         """Whether the last look was long enough ago; also if the clock was set back."""
@@ -78,8 +65,9 @@ class DeadlineWarner:
         self._looked_at = now
         return True
 
-    def _plan(self, snapshot: Snapshot, steps: Sequence[Term], now: datetime) -> None:
-        directory = self.store.awaited.directory()
+    def _plan(
+        self, snapshot: Snapshot, directory: Directory, steps: Sequence[Term], now: datetime
+    ) -> None:
         near = self.store.due_letters.between(now, _horizon(steps, now))
         while some := list(islice(near, _TOGETHER)):
             given = self.store.deadline_warnings.given([each.id for each in some])
@@ -94,23 +82,20 @@ class DeadlineWarner:
                 _log.info("people are to be warned of deadlines", warnings=count)
 
     def _send(
-        self, mail: WarningMail, destination: Notifies, snapshot: Snapshot, now: datetime
-    ) -> bool:
+        self,
+        mail: WarningMail,
+        mails: MailRound,
+        configuration: Configuration,
+        directory: Directory,
+    ) -> None:
+        now, usual = mails.clock(), configuration.acknowledgements.language
         letters = self._still_due(mail, now)
         if not letters:
             self.store.deadline_warnings.told(mail.id, None)
-            return False
-        message = warning_mail(mail, letters, snapshot.configuration, now)
-        failure = call_connector(partial(destination.notify, message), mail=str(mail.id))
-        if isinstance(failure, PostmottakError):
-            reason = text_from(str(failure))
-            try_at = now + _BACKOFF.after(mail.attempts + 1)
-            self.store.deadline_warnings.put_off(mail.id, try_at, reason)
-            _log.warning("a person could not be warned of deadlines", reason=reason)
-            return False
-        self.store.deadline_warnings.told(mail.id, now)
-        _log.info("a person was warned of deadlines", mail=str(mail.id), letters=len(letters))
-        return True
+            return
+        language = directory.language(mail.address, usual)
+        message = warning_mail(mail, letters, language, page_url(configuration), now)
+        mails.send(self.store.deadline_warnings, message, mail.attempts)
 
     def _still_due(self, mail: WarningMail, now: datetime) -> list[DueLetter]:
         """Return the letters of a mail whose deadline holds as it did when that was planned."""

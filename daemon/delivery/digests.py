@@ -7,27 +7,21 @@ keeps it. Nobody gets a mail for whom nothing waits, and nobody gets one on a da
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 from uuid import UUID
 
 import structlog
 
-from daemon.core.backoff import Backoff
-from daemon.core.connector_calls import call_connector
 from daemon.core.digests import Digest
-from daemon.core.errors import PostmottakError
-from daemon.core.outside_values import text_from
-from daemon.core.ports import Notification, Notifies
 from daemon.core.time_of_day import at_time_of_day
 from daemon.core.times import norwegian_day, shifted
 from daemon.core.working_days import is_working_day
 from daemon.delivery.digest_text import digest_mail
+from daemon.delivery.mail_round import MailRound, page_url
 from daemon.delivery.snapshot import Snapshot
 from daemon.routing.facts import Facts
 from daemon.routing.ladder import Directory, responsible
@@ -36,9 +30,6 @@ from daemon.store import DueLetter, Store
 
 _log = structlog.get_logger(__name__)
 _TOGETHER = 200  # letters that are read at once
-_BACKOFF = Backoff(timedelta(minutes=1), timedelta(hours=1))
-_SEVERAL = 3
-"""After so many failures one after the other, the rest waits for the next look."""
 _OVERDUE = timedelta(days=-365)
 _AHEAD = timedelta(days=30)
 """Deadlines from then to then are said."""
@@ -49,63 +40,55 @@ class DigestSender:
     """Looks whether it is time, and sends the digests. For one thread."""
 
     store: Store
-    beat: Callable[[], None]
-    """Is called while letters are read and mails are sent."""
 
-    def look(
-        self,
-        snapshot: Snapshot,
-        destination: Notifies | None,
-        now: datetime,
-        stopping: threading.Event | None = None,
-    ) -> int:
-        """Store and send what is due; return how many mails were sent. Raises StoreError.
+    def look(self, snapshot: Snapshot, mails: MailRound) -> None:
+        """Store and send what is due. Raises StoreError.
 
         Without a destination that mails people, nothing is planned, so that the day's digests are
         sent once there is one.
         """
         times = {each.digest for each in snapshot.table.recipients.values() if each.digest}
-        if not (times and destination):
-            return 0
-        self._plan(snapshot.table, times, now)
-        sent = failures = 0
-        for mail in self.store.digests.due(now):
-            if failures >= _SEVERAL or (stopping and stopping.is_set()):
-                break
-            self.beat()
-            directory = self.store.awaited.directory()
-            unacknowledged, letters = self._still_waiting(mail, snapshot.table, directory, now)
-            if not letters:
-                self.store.digests.told(mail.id, None)
-                continue
-            usual = snapshot.configuration.acknowledgements.language
-            language = directory.languages.get(mail.address.lower(), usual)
-            message = digest_mail(mail, letters, unacknowledged, language, _url(snapshot), now)
-            if self._send(mail, message, destination, now):
-                sent, failures = sent + 1, 0
-            else:
-                failures += 1
-        return sent
+        if not (times and mails.destination):
+            return
+        self._plan(snapshot.table, times, mails)
+        for mail in self.store.digests.due(mails.clock()):
+            if not mails.goes_on():
+                return
+            self._send(mail, mails, snapshot)
 
-    def _plan(self, table: Table, times: Collection[str], now: datetime) -> None:
+    def _plan(self, table: Table, times: Collection[str], mails: MailRound) -> None:
+        now = mails.clock()
         day = norwegian_day(now)
         if not is_working_day(day):
             return
         due = {each for each in times if at_time_of_day(day, each) <= now}
         for at in sorted(due - self.store.digests.planned(day)) if due else ():
-            found = self._waiting_for_people(table, at, now)
+            found = self._waiting_for_people(table, at, mails)
             self.store.digests.keep(day, at, found, now)
             if found:
                 _log.info("people are to have a digest", time=at, mails=len(found))
 
+    def _send(self, mail: Digest, mails: MailRound, snapshot: Snapshot) -> None:
+        now, directory = mails.clock(), self.store.awaited.directory()
+        unacknowledged, letters = self._still_waiting(mail, snapshot.table, directory, now)
+        if not letters:
+            self.store.digests.told(mail.id, None)
+            return
+        configuration = snapshot.configuration
+        language = directory.language(mail.address, configuration.acknowledgements.language)
+        url = page_url(configuration)
+        message = digest_mail(mail, letters, unacknowledged, language, url, now)
+        mails.send(self.store.digests, message, mail.attempts)
+
     def _waiting_for_people(
-        self, table: Table, at: str, now: datetime
+        self, table: Table, at: str, mails: MailRound
     ) -> Mapping[str, Sequence[UUID]]:
         """Return the letters that wait, by the address of whom they wait for."""
+        now = mails.clock()
         directory, found = self.store.awaited.directory(), defaultdict[str, list[UUID]](list)
         unacknowledged = self.store.digests.unacknowledged()
         seen: set[UUID] = set()
-        for letter in self._letters(unacknowledged, now):
+        for letter in self._letters(unacknowledged, mails):
             if letter.id in seen:
                 continue
             seen.add(letter.id)
@@ -114,28 +97,16 @@ class DigestSender:
                 found[address].append(letter.id)
         return found
 
-    def _letters(self, unacknowledged: Collection[UUID], now: datetime) -> Iterator[DueLetter]:
+    def _letters(self, unacknowledged: Collection[UUID], mails: MailRound) -> Iterator[DueLetter]:
+        now = mails.clock()
         for some in _pieces(unacknowledged):
-            self.beat()
+            mails.beat()
             yield from self.store.due_letters.of(some)
         since, until = shifted(now, _OVERDUE), shifted(now, _AHEAD)
         for number, letter in enumerate(self.store.due_letters.between(since, until)):
             if number % _TOGETHER == 0:
-                self.beat()
+                mails.beat()
             yield letter
-
-    def _send(
-        self, mail: Digest, message: Notification, destination: Notifies, now: datetime
-    ) -> bool:
-        failure = call_connector(partial(destination.notify, message), mail=str(mail.id))
-        if isinstance(failure, PostmottakError):
-            reason = text_from(str(failure))
-            self.store.digests.put_off(mail.id, now + _BACKOFF.after(mail.attempts + 1), reason)
-            _log.warning("a digest could not be sent", mail=str(mail.id), reason=reason)
-            return False
-        self.store.digests.told(mail.id, now)
-        _log.info("a digest was sent", mail=str(mail.id))
-        return True
 
     def _still_waiting(
         self, mail: Digest, table: Table, directory: Directory, now: datetime
@@ -192,7 +163,3 @@ def _with_digest(names: Sequence[str], table: Table, at: str) -> list[str]:
     return [
         each for each in names if each in table.recipients and table.recipients[each].digest == at
     ]
-
-
-def _url(snapshot: Snapshot) -> str:
-    return snapshot.configuration.web.url if snapshot.configuration.web else ""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from daemon.core.awaited import LadderStep
 from daemon.core.ports import Notification
-from daemon.core.printable import one_line
-from daemon.core.times import in_norway, written
 from daemon.delivery.belonging import Belonging
+from daemon.delivery.letter_mail import (
+    LetterWords,
+    MailFrame,
+    letter_mail,
+    letter_name,
+    letter_words,
+    moment_of,
+)
 from daemon.store import DueMail, ToldLetter
-
-AT_MOST = 50
-"""So many letters are named in one mail."""
-_LONGEST = 200  # characters of a title or a sender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +25,6 @@ class _Words:
     one: str
     many: str
     steps: Mapping[LadderStep, str]
-    confidential: str
-    untitled: str
-    received: str
-    due: str
-    more: str
     how: str
     without_page: str
     moved: str
@@ -46,11 +42,6 @@ _NB = _Words(
         LadderStep.KEEPERS: "Det er ingen andre som kan få beskjed.",
         LadderStep.REJECTED: "Mottakeren har avvist brevet. Det må til noen andre.",
     },
-    confidential="Taushetsbelagt brev",
-    untitled="Brev uten tittel",
-    received="Mottatt {when}",
-    due="frist {when}",
-    more="Og {count} til.",
     how="Åpne lenken for å kvittere. Den kvitterer ikke av seg selv.",
     without_page="Si fra til den som driver Postmottak, med brevets nummer: {id}",
     moved="Forslag: {to}. Dit er {count} slike brev flyttet.",
@@ -67,11 +58,6 @@ _NN = _Words(
         LadderStep.KEEPERS: "Det er ingen andre som kan få beskjed.",
         LadderStep.REJECTED: "Mottakaren har avvist brevet. Det må til nokon andre.",
     },
-    confidential="Brev med teieplikt",
-    untitled="Brev utan tittel",
-    received="Motteke {when}",
-    due="frist {when}",
-    more="Og {count} til.",
     how="Opne lenkja for å kvittere. Ho kvitterer ikkje av seg sjølv.",
     without_page="Sei frå til den som driv Postmottak, med nummeret til brevet: {id}",
     moved="Forslag: {to}. Dit er {count} slike brev flytte.",
@@ -88,11 +74,6 @@ _EN = _Words(
         LadderStep.KEEPERS: "There is nobody else to tell.",
         LadderStep.REJECTED: "Its recipient has rejected the letter. It belongs to somebody else.",
     },
-    confidential="Confidential letter",
-    untitled="Letter without a title",
-    received="Received {when}",
-    due="due {when}",
-    more="And {count} more.",
     how="Open the link to acknowledge the letter. It does not do so by itself.",
     without_page="Ask those who run Postmottak, with the letter's number: {id}",
     moved="Proposal: {to}. {count} such letters were moved there.",
@@ -113,49 +94,28 @@ def reminder_mail(
     `link` returns the address of the page for a letter, if there is a page; `belongs` returns where
     a rejected letter belongs.
     """
-    words = _WORDS.get(language, _NB)
-    count = len(mail.letters)
-    title = words.one if count == 1 else words.many.format(count=count)
-    return Notification(
-        id=mail.id,
-        kind="reminder",
-        ended=False,
-        critical=False,
-        subject=f"Postmottak: {title[0].lower()}{title[1:]}",
-        text="\n".join([title, "", *_lines(mail, words, link, belongs)]),
-        at=mail.planned_at,
-        to=(mail.address,),
-    )
+    words = _WORDS[language]
 
-
-def _lines(
-    mail: DueMail,
-    words: _Words,
-    link: Callable[[ToldLetter], str] | None,
-    belongs: Callable[[UUID], Belonging | None],
-) -> Iterator[str]:
-    named: set[UUID] = set()
-    for letter in mail.letters[:AT_MOST]:
-        named.add(letter.message_id)
-        yield _named(letter, words)
-        yield _times(letter, words)
+    def lines(letter: ToldLetter) -> Iterator[str]:
+        confidential = letter.confidential
+        yield letter_name(letter.title, letter.sender, language, confidential=confidential)
+        yield _times(letter, letter_words(language))
         yield words.steps[letter.step]
-        if letter.step is LadderStep.REJECTED and not letter.confidential:
+        if letter.step is LadderStep.REJECTED and not confidential:
             yield from _proposed(belongs(letter.message_id), words)
         yield link(letter) if link else words.without_page.format(id=letter.message_id)
-        yield ""
-    if len(mail.letters) > AT_MOST:
-        yield words.more.format(count=len(mail.letters) - AT_MOST)
-    if link:
-        yield words.how
 
-
-def _named(letter: ToldLetter, words: _Words) -> str:
-    if letter.confidential:
-        return words.confidential
-    title = one_line(letter.title)[:_LONGEST] or words.untitled
-    sender = one_line(letter.sender)[:_LONGEST]
-    return f"{sender}: {title}" if sender else title
+    frame = MailFrame(
+        id=mail.id,
+        kind="reminder",
+        address=mail.address,
+        at=mail.planned_at,
+        language=language,
+        one=words.one,
+        many=words.many,
+        closing=words.how if link else "",
+    )
+    return letter_mail(frame, mail.letters, lines)
 
 
 def _proposed(found: Belonging | None, words: _Words) -> Iterator[str]:
@@ -165,12 +125,8 @@ def _proposed(found: Belonging | None, words: _Words) -> Iterator[str]:
         yield said.format(to=found.to, count=found.count, of=found.of)
 
 
-def _times(letter: ToldLetter, words: _Words) -> str:
-    received = words.received.format(when=_moment(letter.received_at))
+def _times(letter: ToldLetter, words: LetterWords) -> str:
+    received = words.received.format(when=moment_of(letter.received_at))
     if letter.due_at is None or letter.confidential:
         return received
-    return f"{received}, {words.due.format(when=_moment(letter.due_at))}"
-
-
-def _moment(moment: datetime) -> str:
-    return written(in_norway(moment), "%d.%m.%Y %H.%M")
+    return f"{received}, {words.due.format(when=moment_of(letter.due_at))}"

@@ -1,8 +1,7 @@
 """Tells people of letters that nobody has acknowledged, of deadlines, and of all, by mail.
 
-What is due is stored first and sent then, under a Message-ID that a repeat keeps. A mail that
-cannot be sent is tried again at growing intervals, holds up no letter, and is shown as a problem.
-While the clock is in doubt nothing is decided by it.
+What is due is stored first and sent then, under a Message-ID that a repeat keeps. While the clock
+is in doubt nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -16,30 +15,23 @@ from uuid import UUID
 
 import structlog
 
-from daemon.core.backoff import Backoff
-from daemon.core.connector_calls import call_connector
-from daemon.core.errors import DiskFull, PostmottakError
-from daemon.core.outside_values import text_from
-from daemon.core.ports import Notifies
+from daemon.core.errors import DiskFull
 from daemon.core.signed_links import signed
 from daemon.delivery.belonging import where_it_belongs
 from daemon.delivery.deadline_warnings import DeadlineWarner
 from daemon.delivery.digests import DigestSender
+from daemon.delivery.mail_round import MailRound, mailing_destination
 from daemon.delivery.reminder_text import reminder_mail
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.routing.ladder import plan
 from daemon.runtime.heartbeat import Heartbeats
-from daemon.store import DueMail, Store, ToldLetter
+from daemon.store import Store, ToldLetter
 
 _log = structlog.get_logger(__name__)
 REMINDERS = "reminders"  # the name under which this sends heartbeats
 _LOOK = 30.0  # seconds
 _AT_LATEST = timedelta(days=1)
 """So long after a look a letter is looked at again: the table may have changed."""
-_BACKOFF = Backoff(timedelta(minutes=1), timedelta(hours=1))
-_SEVERAL = 3
-"""After so many failures one after the other, the rest waits for the next look."""
-NO_MAIL = "no destination can mail people; configure one of type smtp"
 
 
 @dataclass
@@ -58,8 +50,7 @@ class ReminderSender:
     _digests: DigestSender = field(init=False)
 
     def __post_init__(self) -> None:
-        self._warner = DeadlineWarner(self.store)
-        self._digests = DigestSender(self.store, partial(self.heartbeats.beat, REMINDERS))
+        self._warner, self._digests = DeadlineWarner(self.store), DigestSender(self.store)
 
     def loop(self, stopping: threading.Event) -> None:
         """Look until `stopping` is set. A full disk is waited out. Raises StoreError."""
@@ -73,17 +64,18 @@ class ReminderSender:
 
     def look(self, stopping: threading.Event | None = None) -> int:
         """Store and send what is due; return how many mails were sent. Raises StoreError."""
-        self.heartbeats.beat(REMINDERS)
+        beat = partial(self.heartbeats.beat, REMINDERS)
+        beat()
         with self.active.use() as snapshot:
             if self.doubts():
                 return 0
-            mailing = _mailing(snapshot)
-            sent = self._warner.look(snapshot, mailing, self.clock(), stopping)
-            sent += self._digests.look(snapshot, mailing, self.clock(), stopping)
-            if not self._is_wanted(snapshot):
-                return sent
-            self._plan(snapshot, stopping)
-            return sent + self._send(snapshot, stopping)
+            mails = MailRound(mailing_destination(snapshot), self.clock, beat, stopping)
+            self._warner.look(snapshot, mails)
+            self._digests.look(snapshot, mails)
+            if self._is_wanted(snapshot):
+                self._plan(snapshot, stopping)
+                self._send(snapshot, mails)
+            return mails.sent
 
     def _is_wanted(self, snapshot: Snapshot) -> bool:
         """Whether a letter can wait; an installation that does not ask for it pays nothing."""
@@ -111,37 +103,15 @@ class ReminderSender:
             if stopping and stopping.is_set():
                 return
 
-    def _send(self, snapshot: Snapshot, stopping: threading.Event | None) -> int:
-        sent = failures = 0
-        for mail in self.store.awaited.due_mails(self.clock()):
-            if failures >= _SEVERAL or (stopping and stopping.is_set()):
-                break
-            self.heartbeats.beat(REMINDERS)
-            if self._send_one(mail, snapshot):
-                sent, failures = sent + 1, 0
-            else:
-                failures += 1
-        return sent
-
-    def _send_one(self, mail: DueMail, snapshot: Snapshot) -> bool:
-        destination = _mailing(snapshot)
-        failure: object = None
-        if destination is None:
-            failure = PostmottakError(NO_MAIL)
-        else:
-            language = snapshot.configuration.acknowledgements.language
-            belongs = partial(where_it_belongs, self.store, snapshot.table, now=self.clock())
-            message = reminder_mail(mail, language, self._link(snapshot), belongs)
-            failure = call_connector(partial(destination.notify, message), mail=str(mail.id))
-        if isinstance(failure, PostmottakError):
-            reason = text_from(str(failure))
-            try_at = self.clock() + _BACKOFF.after(mail.attempts + 1)
-            self.store.awaited.put_off(mail.id, try_at, reason)
-            _log.warning("a person could not be told of letters", mail=str(mail.id), reason=reason)
-            return False
-        self.store.awaited.told(mail.id, self.clock())
-        _log.info("a person was told of letters", mail=str(mail.id), letters=len(mail.letters))
-        return True
+    def _send(self, snapshot: Snapshot, mails: MailRound) -> None:
+        awaited, link = self.store.awaited, self._link(snapshot)
+        usual, directory = snapshot.configuration.acknowledgements.language, awaited.directory()
+        belongs = partial(where_it_belongs, self.store, snapshot.table, now=self.clock())
+        for mail in awaited.due_mails(self.clock()):
+            if not mails.goes_on():
+                return
+            language = directory.language(mail.person, usual)
+            mails.send(awaited, reminder_mail(mail, language, link, belongs), mail.attempts)
 
     def _link(self, snapshot: Snapshot) -> Callable[[ToldLetter], str] | None:
         """Return what makes the address of a letter on the page; None without a public address."""
@@ -156,13 +126,3 @@ class ReminderSender:
             return f"{base}/acknowledge/{signed(letter.reminder, key)}"
 
         return link
-
-
-def _mailing(snapshot: Snapshot) -> Notifies | None:
-    """Return the destination that mails people: the configured one, or the first that can."""
-    wanted = snapshot.configuration.acknowledgements.send_by
-    for each in snapshot.configuration.destinations:
-        if each.settings.can_notify_people and wanted in {"", each.name}:
-            found = snapshot.destinations.get(each.name)
-            return found if isinstance(found, Notifies) else None
-    return None

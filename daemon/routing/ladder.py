@@ -37,6 +37,10 @@ class Directory:
     languages: Mapping[str, str] = field(default_factory=dict)
     """The languages of users, by user name."""
 
+    def language(self, person: str, usual: str) -> str:
+        """Return the language of a user of the page; of others the `usual` one."""
+        return self.languages.get(person.strip().lower()) or usual
+
     def address(self, person: str) -> str | None:
         """Return where a person is told; None if they have left or have no known address."""
         name = person.strip().lower()

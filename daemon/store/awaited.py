@@ -178,19 +178,16 @@ class Awaited:
             if awaited.look_at and awaited.decision == reminder.decision:
                 open_ones[reminder.mail].append((reminder, message))
         for gone in {each for each in ids if each not in open_ones}:
-            self._end(gone, None)
+            self.told(gone, None)
         return [_mail(each, some) for each, some in open_ones.items()]
 
-    def told(self, mail: UUID, now: datetime) -> None:
-        """Record that a mail was accepted."""
-        self._end(mail, now)
-
-    def _end(self, mail: UUID, told_at: datetime | None) -> None:
+    def told(self, mail: UUID, now: datetime | None) -> None:
+        """Record that a mail was accepted; without a time, that nothing was left to say in it."""
         with self._database.write() as session:
             session.execute(
                 update(Reminder)
                 .where(col(Reminder.mail) == mail, col(Reminder.try_at).is_not(None))
-                .values(told_at=told_at, try_at=None, last_error=None)
+                .values(told_at=now, try_at=None, last_error=None)
             )
 
     def put_off(self, mail: UUID, try_at: datetime, reason: str) -> None:

@@ -15,7 +15,7 @@ from daemon.core.times import FIRST
 from daemon.store.database import Database
 
 _NAMESPACE = UUID("2d0a1e5c-7f4b-5b8e-9b57-0d6b1f3c4e28")
-_AT_ONCE = 500  # warnings that are read to be sent
+_AT_ONCE = 200  # mails that are read to be sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +84,12 @@ class DeadlineWarnings:
 
     def due_mails(self, now: datetime) -> list[WarningMail]:
         """Return the mails that may be sent now."""
-        wanted = (
+        due = col(DeadlineWarning.try_at) <= now
+        some_mails = select(DeadlineWarning.mail).where(due).distinct().limit(_AT_ONCE)
+        wanted = (  # all of a mail, which is recorded as a whole
             select(DeadlineWarning)
-            .where(col(DeadlineWarning.try_at) <= now)
+            .where(due, col(DeadlineWarning.mail).in_(some_mails))
             .order_by(col(DeadlineWarning.try_at), col(DeadlineWarning.id))
-            .limit(_AT_ONCE)
         )
         found: defaultdict[UUID, list[DeadlineWarning]] = defaultdict(list)
         for row in self._database.rows(wanted):

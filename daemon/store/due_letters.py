@@ -107,6 +107,11 @@ class DueLetter:
     """Empty if nobody has."""
 
     @property
+    def sender(self) -> str:
+        """The sender's name, or else its organisation number; empty if it has neither."""
+        return self.sender_name or self.sender_org or ""
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing is left to do: it was acknowledged, and marked as handled."""
         return bool(self.acknowledged_by and self.facts.handled)
