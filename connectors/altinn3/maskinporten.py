@@ -115,7 +115,10 @@ class _Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class LentToken:
-    """A party's token for another process of this machine, with the seconds of `time.monotonic`."""
+    """A token for another process of this machine, with the seconds of `time.monotonic`.
+
+    `party` is the organisation whose system user has it.
+    """
 
     party: str
     token: str = field(repr=False)
@@ -182,11 +185,12 @@ class Tokens:
 
     def lend(self, parties: Collection[str], scope: str) -> list[LentToken]:
         """Return the parties' tokens that are valid now. Makes no call."""
+        holders = {self.holder_of(each) for each in parties}
         with self._lock:
-            kept = {party: self._entries.get((party, scope)) for party in parties}
+            kept = {holder: self._entries.get((holder, scope)) for holder in holders}
         return [
-            LentToken(party=party, token=entry.token, good_until=entry.good_until, ends=entry.ends)
-            for party, entry in kept.items()
+            LentToken(party=holder, token=entry.token, good_until=entry.good_until, ends=entry.ends)
+            for holder, entry in kept.items()
             if entry and entry.token and self._clock() < entry.good_until
         ]
 

@@ -225,3 +225,16 @@ def test_another_process_uses_the_same_token(
     assert own != token
     other.borrow([lent], SCOPE)
     assert other.token(PARTY, SCOPE) == own
+
+
+def test_the_token_of_one_system_user_for_all(
+    altinn: FakeAltinn, client: ReadyClient, http: HttpClient, clock: Clock
+) -> None:
+    """One that acts for several organisations has one token, which is lent once for all of them."""
+    who = identity(altinn, client, system_user=PARTY)
+    tokens, other = (Tokens(http, who, refusal_lasts=30, clock=clock) for _ in range(2))
+    token = tokens.token(OTHER, SCOPE)
+    (lent,) = tokens.lend([OTHER, "910075918"], SCOPE)
+    other.borrow([lent], SCOPE)
+    calls = altinn.count()
+    assert (other.token(OTHER, SCOPE), altinn.count()) == (token, calls)
