@@ -224,8 +224,12 @@ class Carrier:
         carried.stored += len(added.new)
         for letter in added.new:
             _log_stored(letter)
-        local = self.local.deliver(added) if self.local and added.claimed else LocalReport()
-        report(CarryProgress(stored=len(added.new), left=_is_left(added), local=local))
+        local = LocalReport()
+        try:
+            if self.local and added.claimed:
+                local = self.local.deliver(added)
+        finally:  # they are stored, also if a full disk then keeps the end of a delivery out
+            report(CarryProgress(stored=len(added.new), left=_is_left(added), local=local))
         return [_or_duplicate(each, added.duplicates.get(each.ref.message_id)) for each in some]
 
     def _add(self, letters: Sequence[StoredLetter]) -> Added:

@@ -22,7 +22,7 @@ from daemon.config.loader import (
     RoutingSettings,
 )
 from daemon.config.store import StoreSettings
-from daemon.core.errors import PostmottakError, StoreError
+from daemon.core.errors import DiskFull, PostmottakError, StoreError
 from daemon.core.model import DeliveryState, LetterRef
 from daemon.core.ports import Destination
 from daemon.core.settings import MailboxSettings
@@ -41,6 +41,7 @@ from daemon.intake.worker.messages import (
 from daemon.intake.worker.worker_process import Connectors, WorkerProcess, temporaries_of
 from daemon.routing.table import Table
 from daemon.store import Store
+from daemon.store.outbox import Outbox
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, TAX, table_of
 from tests.unit.memory_batch import BatchMailbox
 
@@ -103,6 +104,15 @@ class Scene:
 
     def carry(self, *refs: LetterRef, usable: tuple[str, ...] = ("erp", "mail")) -> Any:
         """Send a chunk; its outcome."""
+        self.send(*refs, usable=usable)
+        while True:
+            answer = self.answer()
+            if isinstance(answer, ChunkEnded):
+                return answer.outcome
+            assert isinstance(answer, ChunkProgress)
+
+    def send(self, *refs: LetterRef, usable: tuple[str, ...] = ("erp", "mail")) -> None:
+        """Send a chunk."""
         chunk = Chunk(
             number=1,
             mailbox="altinn",
@@ -113,11 +123,6 @@ class Scene:
             time=CLOCK,
         )
         self.worker._take(chunk)
-        while True:
-            answer = self.answer()
-            if isinstance(answer, ChunkEnded):
-                return answer.outcome
-            assert isinstance(answer, ChunkProgress)
 
     def answer(self) -> Any:
         """What the worker says next."""
@@ -198,6 +203,21 @@ def test_a_store_that_cannot_be_opened(scene: Scene, tmp_path: Path) -> None:
     assert "content" in str(outcome)
     (tmp_path / "content").unlink()
     assert scene.carry(ref).stored == 1
+
+
+def test_a_disk_that_is_full_once_a_letter_is_stored(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service hears that the letter is stored, and then that no more can be recorded."""
+
+    def fails(*_: object) -> Any:
+        raise DiskFull("no room")
+
+    monkeypatch.setattr(Outbox, "end", fails)
+    scene.use()
+    scene.send(scene.mailbox.publish("a"))
+    progress, ended = scene.answer(), scene.answer()
+    assert (progress.progress.stored, type(ended.outcome)) == (1, DiskFull)
 
 
 def test_a_fault_that_nobody_foresaw(scene: Scene) -> None:
