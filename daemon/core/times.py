@@ -26,6 +26,14 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
         return (LAST if by > timedelta() else FIRST).replace(tzinfo=moment.tzinfo)
 
 
+def has_passed(wait: timedelta, since: datetime | None, now: datetime) -> bool:
+    """Return whether it was at least `wait` ago; also if it never was.
+
+    Something that lies ahead counts as never: a clock that was wrong meanwhile has dated it.
+    """
+    return since is None or not timedelta() <= now - since < wait
+
+
 def in_utc(moment: datetime) -> datetime:
     """Return the same moment, aware, in UTC; saturates."""
     try:

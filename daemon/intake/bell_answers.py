@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from daemon.core.bell import BellAnswer, Ring
-from daemon.core.times import shifted
+from daemon.core.times import has_passed, shifted
 
 _REFUSED_AGAIN = timedelta(minutes=10)
 """After how long a bell that was refused for a party is tried again."""
@@ -29,7 +29,7 @@ class Hearing:
         """How long nobody need have asked for a party: about an interval of polls."""
         self._until: dict[str, datetime] = {}
         self._read_at: dict[str, datetime] = {}
-        self._ask_again: dict[str, datetime] = {}
+        self._refused_at: dict[str, datetime] = {}
         self._rings: list[Sequence[Ring]] = []
         self._failing_at: datetime | None = None
         self.heard: set[str] = set()
@@ -41,9 +41,10 @@ class Hearing:
     def follow(self, parties: Collection[str], now: datetime) -> None:
         """Begin a round for these parties."""
         for party in parties:
-            self._until.setdefault(party, self._begins or now)
+            # never a time to come, which a clock that was wrong can leave behind
+            self._until[party] = min(self._until.get(party, self._begins or now), now)
         for party in self._until.keys() - set(parties):
-            for each in (self._until, self._read_at, self._ask_again, self._refusals):
+            for each in (self._until, self._read_at, self._refused_at, self._refusals):
                 each.pop(party, None)
         self.heard = set()
 
@@ -52,14 +53,11 @@ class Hearing:
         return dict(self._until)
 
     def questions(self, now: datetime) -> Mapping[str, datetime]:
-        """Return since when to ask for each party whose turn it is.
-
-        Never from a time to come, which a clock that was wrong can leave behind.
-        """
+        """Return since when to ask for each party whose turn it is."""
         return {
-            party: shifted(min(until, now), -self._overlap)
+            party: shifted(until, -self._overlap)
             for party, until in self._until.items()
-            if self._ask_again.get(party, now) <= now
+            if has_passed(_REFUSED_AGAIN, self._refused_at.get(party), now)
         }
 
     def take(self, answer: BellAnswer, now: datetime) -> None:
@@ -69,13 +67,13 @@ class Hearing:
         if answer.problem:
             for party in known:
                 if answer.refused:
-                    self._ask_again[party] = now + _REFUSED_AGAIN
+                    self._refused_at[party] = now
                     self._refusals[party] = answer.problem
         else:
             for party in known:
                 self._until[party] = max(self._until[party], min(answer.asked_at, now))
                 self._read_at[party] = now
-                self._ask_again.pop(party, None)
+                self._refused_at.pop(party, None)
                 self._refusals.pop(party, None)
                 self.heard.add(party)
         self.refusal = next(iter(self._refusals.values()), "")
@@ -95,7 +93,7 @@ class Hearing:
         return {
             each
             for each in self.not_heard
-            if each not in self._read_at or now - self._read_at[each] >= self._patience
+            if has_passed(self._patience, self._read_at.get(each), now)
         }
 
     def listed(self, parties: Collection[str], now: datetime) -> None:
@@ -112,7 +110,7 @@ class Hearing:
 
     def is_time_for_failing(self, now: datetime) -> bool:
         """Return whether letters that could not be fetched are to be tried again."""
-        if self._failing_at is not None and now - self._failing_at < self._patience:
+        if not has_passed(self._patience, self._failing_at, now):
             return False
         self._failing_at = now
         return True

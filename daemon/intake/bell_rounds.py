@@ -23,7 +23,7 @@ from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
 from daemon.core.model import LetterRef
 from daemon.core.ports import Channel
-from daemon.core.times import shifted
+from daemon.core.times import has_passed, shifted
 from daemon.intake.bell_answers import Hearing
 from daemon.intake.mailboxes import PolledMailbox
 from daemon.intake.pending_rings import FEW, PendingRing, PendingRings
@@ -149,9 +149,7 @@ class BellRounds:
             if channel is None:
                 for each in rings:
                     self._pending.settle(each)
-            elif (
-                len(rings) > FEW or channel.list_only or not all(each.ring.alone for each in rings)
-            ):
+            elif _is_for_a_list(channel, rings):
                 to_list[all(each.behind for each in rings)].append(channel)
                 listed += rings
             else:
@@ -291,14 +289,14 @@ class BellRounds:
         record.lost_since = (record.lost_since or now) if summary.refused else None
         record.last_error = summary.refused or None
         self._store.bells.save(record)
-        if self._noted_heard is None or now - self._noted_heard >= _HEARD_EVERY:
+        if has_passed(_HEARD_EVERY, self._noted_heard, now):
             self._store.bells.heard(self._mailbox.name, self._hearing.heard, now)
             self._noted_heard = now
         if record.asked_until:
             self._pending.forget(shifted(record.asked_until, -2 * OVERLAP))
 
 
-def is_for_a_list(channel: Channel, rings: Sequence[PendingRing]) -> bool:
+def _is_for_a_list(channel: Channel, rings: Sequence[PendingRing]) -> bool:
     """Return whether a list is cheaper than a lookup of each letter, or the only way."""
     return len(rings) > FEW or channel.list_only or not all(each.ring.alone for each in rings)
 

@@ -73,10 +73,13 @@ class PendingRings:
         return count
 
     def due(self, now: datetime) -> Mapping[Place, Sequence[PendingRing]]:
-        """Return the rings that are due, by where they rang."""
+        """Return the rings that are due, by where they rang.
+
+        One that seems due later than any wait is so by a clock that was wrong, and is due now.
+        """
         found: defaultdict[Place, list[PendingRing]] = defaultdict(list)
         for each in self._pending.values():
-            if each.due_at <= now:
+            if not now < each.due_at <= now + _LONGEST_WAIT:
                 found[each.place].append(each)
         return found
 

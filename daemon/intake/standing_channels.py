@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.ports import Channel
-from daemon.core.times import FIRST
+from daemon.core.times import FIRST, has_passed
 from daemon.store.bookmarks import Bookmarks
 
 _DAY = timedelta(days=1)
@@ -86,12 +86,10 @@ class StandingChannels:
     def _is_due(self, standing: _Standing, now: datetime) -> bool:
         if standing.begun and not standing.failing and not standing.refused:
             return False
-        if standing.tried_at is None:
-            return True
         every = self._poll_every
         if standing.refused:
             every = max(every, _REFUSED_AGAIN if standing.begun else _DAY)
-        return now - standing.tried_at >= every
+        return has_passed(every, standing.tried_at, now)
 
     def _tried_at(self, channel: Channel) -> datetime:
         at = self._standing[_place(channel)].tried_at
@@ -103,8 +101,8 @@ class StandingChannels:
 
 
 def _is_comparable(standing: _Standing, now: datetime) -> bool:
-    at = standing.compared_at
-    return standing.begun and not standing.refused and (at is None or now - at >= _DAY)
+    is_read = standing.begun and not standing.refused
+    return is_read and has_passed(_DAY, standing.compared_at, now)
 
 
 def _standing(bookmark: Bookmark) -> _Standing:

@@ -17,6 +17,7 @@ from daemon.core.bookkeeping import CLOCK, LOCK, PICKUP
 from daemon.core.errors import Fault
 from daemon.core.model import Outcome
 from daemon.core.ports import Channel, Destination, HasTokens, TellsTime
+from daemon.core.times import has_passed
 from daemon.delivery import retry
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.marks import MarkSender
@@ -236,16 +237,14 @@ class App:
 
         A channel that was never read is polled first.
         """
-        since, bells = (
-            self.clock() - every,
-            {b.mailbox.name for b in self.polled_mailboxes if b.bell},
-        )
+        now = self.clock()
+        bells = {each.mailbox.name for each in self.polled_mailboxes if each.bell}
         readable = (
             each
             for each in self.store.queries.bookmarks()
             if each.begun and not (each.refused or each.retired_at or each.mailbox in bells)
         )
-        return any(each.compared_at is None or each.compared_at <= since for each in readable)
+        return any(has_passed(every, each.compared_at, now) for each in readable)
 
     def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
         """Apply covers to waiting deliveries, attempt those that are due, and set due marks.

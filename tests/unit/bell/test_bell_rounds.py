@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+import pytest
+
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.letters import Status
 from daemon.core.model import SightingState
@@ -214,6 +216,29 @@ def test_a_clock_that_was_ahead_does_not_silence_the_bell(world: BellWorld) -> N
     letter = world.publish()
     world.rounds(world.start())
     assert world.kept() == [letter]
+
+
+def test_a_clock_that_was_ahead_for_a_while_stops_no_lists(
+    world: BellWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked, listed, compared and tried while the service's clock was days ahead is done
+    again in its time once the clock is right, and not when it reaches those days."""
+    right, ahead = world.altinn.clock.now, [timedelta()]
+    monkeypatch.setattr(world.altinn.clock, "now", lambda: right() + ahead[0])
+    rounds = world.start(poll_every="1s")
+    world.rounds(rounds)
+    client = world.altinn.access.client(world.client.client_id)
+    assert client
+    client.scopes = frozenset({"altinn:correspondence.read"})
+    world.altinn.revoke_tokens()
+    ahead[0] = timedelta(days=3)
+    world.rounds(rounds, 6)
+    ahead[0] = timedelta()
+    letter = world.publish()
+    world.rounds(rounds, 5)
+    assert world.kept() == [letter]
+    compared = [each.compared_at for each in world.store.queries.bookmarks() if each.begun]
+    assert not [at for at in compared if at and at > right()]
 
 
 def test_nothing_that_looks_leaves_a_trace(world: BellWorld) -> None:
