@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,16 @@ class PaceNumbers:
     rate: float
     """Calls a second that are made at most now, by all processes; infinite without a limit."""
 
+    def plus(self, other: PaceNumbers) -> PaceNumbers:
+        """Return both together, for the same client."""
+        return PaceNumbers(
+            client=self.client,
+            calls=self.calls + other.calls,
+            waited=self.waited + other.waited,
+            refused=self.refused + other.refused,
+            rate=min(self.rate, other.rate),
+        )
+
 
 @runtime_checkable
 class IsPaced(Protocol):
@@ -27,6 +38,15 @@ class IsPaced(Protocol):
 
     def pace_numbers(self) -> PaceNumbers:
         """Return the counts. Makes no call, and returns at once; from any thread."""
+
+
+def added_up(numbers: Iterable[PaceNumbers]) -> list[PaceNumbers]:
+    """Return the numbers of several processes by client; the slowest pace counts."""
+    sums: dict[str, PaceNumbers] = {}
+    for each in numbers:
+        before = sums.get(each.client)
+        sums[each.client] = before.plus(each) if before else each
+    return list(sums.values())
 
 
 class ProcessShare:

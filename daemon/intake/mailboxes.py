@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -31,8 +31,6 @@ class PolledMailbox:
     poll_every: timedelta
     bell: RingsBell | None = None
     """Its bell, if it has one that is switched on; for the thread that polls."""
-    paced: IsPaced | None = None
-    """The mailbox, if its calls are paced."""
 
 
 def polled_mailboxes(
@@ -54,7 +52,6 @@ def _box(mailbox: Mailbox, settings: MailboxSettings, heartbeats: Heartbeats) ->
         receiver=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, OUTBOX)),
         policies=_policies(settings),
         poll_every=settings.poll_every,
-        paced=mailbox if isinstance(mailbox, IsPaced) else None,
         bell=mailbox if isinstance(mailbox, RingsBell) and mailbox.rings_every else None,
     )
 
@@ -74,9 +71,9 @@ def _policies(settings: MailboxSettings) -> MarkPolicies:
     return MarkPolicies(read=read, confirmed=settings.confirm)
 
 
-def paces_of(boxes: Sequence[PolledMailbox]) -> list[PaceNumbers]:
-    """Return the pace of each client once, though several mailboxes may share it."""
-    numbers = (each.paced.pace_numbers() for each in boxes if each.paced)
+def paces_of(mailboxes: Iterable[Mailbox]) -> list[PaceNumbers]:
+    """Return the pace of each client in this process, though several mailboxes may share it."""
+    numbers = (each.pace_numbers() for each in mailboxes if isinstance(each, IsPaced))
     return list({each.client: each for each in numbers}.values())
 
 

@@ -16,6 +16,7 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, LOCK, PICKUP
 from daemon.core.errors import Fault
 from daemon.core.model import Outcome
+from daemon.core.pacing import PaceNumbers, added_up
 from daemon.core.ports import Channel, Destination, HasTokens, TellsTime
 from daemon.core.times import has_passed
 from daemon.delivery import retry
@@ -26,7 +27,7 @@ from daemon.delivery.reminders import ReminderSender
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.intake.carrier import Carrier
 from daemon.intake.fetch import Fetcher
-from daemon.intake.mailboxes import polled_mailboxes
+from daemon.intake.mailboxes import paces_of, polled_mailboxes
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
@@ -288,6 +289,11 @@ class App:
     def worker_usage(self) -> ProcessUsage | None:
         """Return what the workers use together; None without any, or if it is not known yet."""
         return self.workers.usage() if self.workers else None
+
+    def paces(self) -> list[PaceNumbers]:
+        """Return the pace of each client that calls Altinn, of this process and its workers."""
+        workers = self.workers.paces() if self.workers else ()
+        return added_up([*paces_of(self._mailboxes), *workers])
 
     def token_ends(self) -> dict[str, datetime]:
         """Return when the tokens expire, by mailbox. This is not a heartbeat of the mailbox."""

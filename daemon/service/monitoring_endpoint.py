@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from daemon.core.errors import Fault
-from daemon.intake.mailboxes import paces_of
 from daemon.monitoring.shared_health import SharedHealth
 from daemon.service.app import App
 
@@ -39,7 +38,7 @@ def monitoring_server(
         timings=app.timings,
         worker_usage=app.worker_usage,
         service_problems=app.problems.all,
-        paces=lambda: paces_of(app.polled_mailboxes),
+        paces=app.paces,
         shared=shared,
     )
     return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import threading
 import time
@@ -20,6 +21,7 @@ from daemon.config.store import StoreSettings
 from daemon.core.backoff import Backoff
 from daemon.core.errors import DiskFull, StoreError, WorkerLost
 from daemon.core.model import LetterRef
+from daemon.core.pacing import PaceNumbers
 from daemon.intake.carrier import Carried, CarryProgress
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.worker import worker_supervisor
@@ -62,6 +64,8 @@ class Threads:
     """The times that workers were told."""
     fails: int = 0
     """How many forks fail first."""
+    paces: Sequence[PaceNumbers] = ()
+    """What each worker says of its calls."""
     ends_after_progress: int = 0
     """How many workers end after they have stored something."""
     lost: bool = False
@@ -101,7 +105,8 @@ class Threads:
                 message = pickle.loads(pipe.recv_bytes())
                 if isinstance(message, Ping):
                     self.pinged.append(message.time)
-                    pipe.send_bytes(pickle.dumps(Pong(usage=None, stalled=())))
+                    pong = Pong(usage=None, stalled=(), paces=self.paces)
+                    pipe.send_bytes(pickle.dumps(pong))
                 if isinstance(message, UseSnapshot):
                     self.snapshots.append(message)
                 if isinstance(message, Chunk) and not self._carried(pipe, message):
@@ -340,6 +345,21 @@ def test_a_clock_that_was_set(crew: Callable[..., Crew], monkeypatch: pytest.Mon
     found.wait_for(lambda: len(found.server.pinged) == 2)
     found.time = TimeNow(line=NOW + timedelta(hours=2), certain=False)
     found.wait_for(lambda: found.server.pinged[2:] == [found.time, found.time])
+
+
+def test_the_calls_of_all_workers(crew: Callable[..., Crew]) -> None:
+    """They are counted by client, also those of a worker that has ended, whose pace is over; so
+    the counts never fall."""
+    slow = PaceNumbers(client="a", calls=3, waited=0.5, refused=1, rate=2.0)
+    quick = PaceNumbers(client="b", calls=1, waited=0.0, refused=0, rate=math.inf)
+    found = crew(paces=[slow, quick])
+    twice = replace(slow, calls=6, waited=1.0, refused=2), replace(quick, calls=2)
+    found.wait_for(lambda: found.supervisor.paces() == [*twice])
+    found.server.kill(1)
+    found.wait_for(lambda: found.supervisor.paces()[0].calls == 9)
+    found.server.paces = [replace(slow, rate=5.0)]
+    thrice = replace(slow, calls=9, waited=1.5, refused=3, rate=5.0)
+    found.wait_for(lambda: found.supervisor.paces() == [thrice, quick])
 
 
 def test_one_that_cannot_keep_anything(crew: Callable[..., Crew]) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from daemon.config.loader import Configuration
 from daemon.core.errors import PostmottakError
+from daemon.core.pacing import PaceNumbers
 from daemon.intake.carrier import Carried, CarryProgress, Work
 from daemon.intake.fetch import MarkPolicies
 from daemon.routing.table import Table
@@ -83,6 +84,8 @@ class Pong:
     usage: ProcessUsage | None
     stalled: Collection[str]
     """Work in the worker that hangs."""
+    paces: Sequence[PaceNumbers] = ()
+    """Of its calls since its start."""
 
 
 @dataclass(frozen=True, kw_only=True)

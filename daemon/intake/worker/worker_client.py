@@ -7,13 +7,14 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from daemon.core.errors import PostmottakError
+from daemon.core.pacing import PaceNumbers
 from daemon.intake.carrier import Carried, Report
 from daemon.intake.worker.messages import (
     Chunk,
@@ -58,6 +59,8 @@ class WorkerClient:
         """What it uses, as it said when it was last asked."""
         self.stalled: Collection[str] = ()
         """What hung in it then."""
+        self.paces: Sequence[PaceNumbers] = ()
+        """Of its calls until then."""
         self._pipe, self._on_end = pipe, on_end
         self._sending, self._closing = threading.Lock(), threading.Lock()
         self._chunks: dict[int, _PendingChunk] = {}
@@ -142,8 +145,9 @@ class WorkerClient:
 
     def _take(self, message: FromWorker) -> None:
         match message:
-            case Pong(usage=usage, stalled=stalled):
-                self.usage, self.stalled, self._asked_at = usage, stalled, None
+            case Pong(usage=usage, stalled=stalled, paces=paces):
+                self.usage, self.stalled, self.paces = usage, stalled, paces
+                self._asked_at = None
             case ChunkProgress(number=number, progress=progress):
                 self._chunks[number].report(progress)
             case ChunkEnded(number=number, outcome=outcome):

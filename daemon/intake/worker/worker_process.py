@@ -28,13 +28,14 @@ from daemon.config.loader import (
 from daemon.core.connector_calls import call_connector
 from daemon.core.elapsed import elapsed
 from daemon.core.errors import PostmottakError, StoreError
-from daemon.core.pacing import PROCESSES
+from daemon.core.pacing import PROCESSES, PaceNumbers
 from daemon.core.ports import Destination, Mailbox
 from daemon.core.shared_tokens import SharesTokens
 from daemon.delivery.local import LocalDeliveries
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.intake.carrier import Carried, Carrier, CarryProgress
 from daemon.intake.fetch import Fetcher
+from daemon.intake.mailboxes import paces_of
 from daemon.intake.worker.messages import (
     Chunk,
     ChunkEnded,
@@ -121,6 +122,11 @@ class _WorkerParts:
                 self._mailboxes[name] = self._connectors.mailbox(self._configured[name])
             return self._mailboxes[name]
 
+    def paces(self) -> list[PaceNumbers]:
+        """Return the pace of each client in this process."""
+        with self._lock:
+            return paces_of(self._mailboxes.values())
+
     def _excuse(self, step: float, _total: float) -> None:
         self.heartbeats.excuse(step)
 
@@ -171,10 +177,11 @@ class WorkerProcess:
 
     def _answer(self, ping: Ping) -> None:
         stalled: list[str] = []
+        paces: list[PaceNumbers] = []
         if self._parts:
             self._parts.clock.set(ping.time)
-            stalled = self._parts.heartbeats.stalled()
-        self._send(Pong(usage=usage_of_this_process(), stalled=stalled))
+            stalled, paces = self._parts.heartbeats.stalled(), self._parts.paces()
+        self._send(Pong(usage=usage_of_this_process(), stalled=stalled, paces=paces))
 
     def _use(self, message: UseSnapshot) -> None:
         # from our own service

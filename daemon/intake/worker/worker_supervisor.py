@@ -7,10 +7,12 @@ intervals.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Protocol
@@ -20,6 +22,7 @@ import structlog
 from daemon.core.backoff import Backoff
 from daemon.core.callbacks import do_nothing
 from daemon.core.errors import DiskFull, WorkerLost
+from daemon.core.pacing import PaceNumbers, added_up
 from daemon.intake.worker.messages import TimeNow
 from daemon.intake.worker.worker_client import WorkerClient
 from daemon.runtime.fork_server import LOST, Forked
@@ -101,6 +104,7 @@ class WorkerSupervisor:
         """The time that workers were told last."""
         self._past_seconds = 0.0
         """Processor time of those that have ended."""
+        self._past_paces: list[PaceNumbers] = []
 
     @contextmanager
     def worker(self, stopping: threading.Event, *, alone: bool) -> Iterator[WorkerClient | None]:
@@ -169,6 +173,12 @@ class WorkerSupervisor:
             files_limit=known[0].files_limit,
             started_at=min(each.started_at for each in known),
         )
+
+    def paces(self) -> list[PaceNumbers]:
+        """Return the pace of each client, as all workers said when they were last asked."""
+        with self._changed:
+            now = [pace for each in self._workers for pace in each.paces]
+            return added_up([*self._past_paces, *now])
 
     def close(self) -> None:
         """End all workers, whatever they do, and wait a while for that. May be called twice."""
@@ -253,6 +263,10 @@ class WorkerSupervisor:
         with self._changed:
             if worker in self._workers:
                 self._workers.remove(worker)
+            self._past_seconds += worker.usage.cpu_seconds if worker.usage else 0.0
+            # its pace is of no account any more
+            past = (replace(each, rate=math.inf) for each in worker.paces)
+            self._past_paces = added_up([*self._past_paces, *past])
             self._ended.append(worker)
             self._changed.notify_all()
         self._wake.set()
@@ -270,7 +284,6 @@ class WorkerSupervisor:
             self.on_released()
             with self._changed:
                 self._ended.remove(each)
-                self._past_seconds += each.usage.cpu_seconds if each.usage else 0.0
             if not each.retires:
                 self._note_crash(each)
 
