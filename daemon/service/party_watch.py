@@ -18,7 +18,8 @@ from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
 from daemon.core.parties import FindsParties, MailboxParty, NamedParty
 from daemon.core.ports import Mailbox
-from daemon.monitoring.problem import Problem, some
+from daemon.core.times import has_passed
+from daemon.monitoring.problem import Problem, moment, some
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.service.room import without_room
 from daemon.store import Store
@@ -26,6 +27,7 @@ from daemon.store import Store
 _log = structlog.get_logger(__name__)
 _EVERY = 900.0  # seconds
 _PATIENCE = timedelta(days=1)
+_SILENCE = timedelta(hours=6)
 _NEWS = timedelta(days=7)
 """For how long it is shown that an organisation has gone."""
 
@@ -52,6 +54,7 @@ class PartyWatch:
         self._all = {each.name: each for each in mailboxes}
         self._store, self._problems, self._clock = store, problems, clock
         self._asked: dict[str, float] = {}
+        self._silent_since: dict[str, datetime] = {}
 
     def recall(self, name: str) -> None:
         """Let the mailbox read whom it read before this start. Raises StoreError."""
@@ -72,7 +75,10 @@ class PartyWatch:
                 mailbox=name,
                 reason=str(found),
             )
+            self._tell_silence(name, str(found))
             return
+        self._silent_since.pop(name, None)
+        self._problems.end(PARTIES, _list_of(name))
         known = self._store.mailbox_parties.of(name)
         changed = _changed(name, known, found, self._clock())
         if changed:
@@ -93,6 +99,22 @@ class PartyWatch:
         with without_room("channels that are not read any more stay listed"):
             self._store.bookmarks.retire(name, self._all[name].channels(), now)
 
+    def _tell_silence(self, name: str, reason: str) -> None:
+        """Begin a problem if there is no answer for long, or nothing is known from before."""
+        since = self._silent_since.setdefault(name, self._clock())
+        is_long = has_passed(_SILENCE, since, self._clock())
+        if self._store.mailbox_parties.of(name) and not is_long:
+            return
+        text = (
+            f"Where the mailbox {name} looks up its organisations has not answered since "
+            f"{moment(since)}, so that letters to new ones are not read ({reason}); see "
+            "`postmottak check`, or write them into `include`"
+        )
+        about = _list_of(name)
+        self._problems.begin(
+            Problem(kind=PARTIES, about=about, where=name, text=text, critical=False)
+        )
+
     def _tell(self, name: str, known: Mapping[str, MailboxParty]) -> None:
         now = self._clock()
         gone = [
@@ -109,6 +131,11 @@ class PartyWatch:
         self._problems.begin(
             Problem(kind=PARTIES, about=name, where=name, text=text, critical=False)
         )
+
+
+def _list_of(mailbox: str) -> str:
+    """Return what a problem is about: not the organisations, but that they cannot be looked up."""
+    return f"list of {mailbox}"
 
 
 def _changed(

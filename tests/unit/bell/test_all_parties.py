@@ -110,6 +110,28 @@ def test_a_bad_answer_costs_nothing(world: BellWorld) -> None:
     assert read(world) == {PARTY}
 
 
+def test_a_list_that_is_not_answered_for_long(world: BellWorld) -> None:
+    """Then new clients are not read, which is said until there is an answer; at once where nobody
+    is known from before."""
+    client(world, PARTY)
+    _, watch, problems = start(world)
+    world.altinn.faults.inject(faults.status(500), "dialogparties", times=None)
+    watch.refresh("altinn")
+    assert [each.kind for each in problems.all()] == [PARTIES]
+    world.altinn.faults.clear()
+    refresh(world, watch)
+    assert problems.all() == ()
+    world.altinn.faults.inject(faults.status(500), "dialogparties", times=None)
+    refresh(world, watch)
+    assert problems.all() == ()
+    refresh(world, watch, timedelta(hours=7))
+    (silence,) = problems.all()
+    assert "has not answered since" in silence.text
+    world.altinn.faults.clear()
+    refresh(world, watch)
+    assert problems.all() == ()
+
+
 def test_the_operator_corrects_the_list(world: BellWorld) -> None:
     """`exclude` is never read, `include` always."""
     client(world, PARTY)
