@@ -22,7 +22,7 @@ from daemon.page.guard.oidc import Provider
 from daemon.page.guard.passwords import Passwords
 from daemon.page.guard.pending_logins import PendingLogins
 from daemon.page.guard.proxy import ProxyLogin, visitor_address
-from daemon.page.guard.signed_in import is_calendar
+from daemon.page.guard.signed_in import ACKNOWLEDGE, is_calendar
 from daemon.page.search.desk import DeadlineDesk
 from daemon.page.search.finder import LetterFinder
 from daemon.page.search.following import Follower
@@ -31,6 +31,9 @@ from daemon.page.store_file import StoreFile
 from daemon.page.templating import Templates
 from daemon.store import Store
 from daemon.store.content import ContentStore
+
+_BEFORE_SECRETS = ("/login/link/", ACKNOWLEDGE)
+"""Addresses whose rest is a secret; those of calendars are too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +162,11 @@ def back_to(path: str) -> Response:
 def note_too_many(request: Request) -> None:
     """Record that the user asked too often. Call it for the first refusal of a row only."""
     page_of(request).note(
-        request, "refused", about=request.url.path, done=False, details={"why": "too many requests"}
+        request,
+        "refused",
+        about=logged_path(request),
+        done=False,
+        details={"why": "too many requests"},
     )
 
 
@@ -168,4 +175,5 @@ def logged_path(request: Request) -> str:
     path = request.url.path
     if is_calendar(path):
         return "/deadlines/….ics"
-    return "/login/link/…" if path.startswith("/login/link/") else path
+    secret = next((each for each in _BEFORE_SECRETS if path.startswith(each)), None)
+    return f"{secret}…" if secret else path

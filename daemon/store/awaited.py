@@ -27,9 +27,10 @@ from daemon.core.awaited import (
     reminder_id,
 )
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
-from daemon.core.model import Mark, MarkState, Message, MessageKind, Policy
+from daemon.core.model import Mark, MarkState, Message, Policy
 from daemon.core.times import FIRST
 from daemon.core.working_days import term
+from daemon.routing.facts import is_guarded
 from daemon.routing.ladder import Directory, DueStep, Plan, Taken, WaitingLetter
 from daemon.store.database import Database, table_of
 
@@ -376,7 +377,7 @@ def _mail(key: UUID, some: Iterable[tuple[Reminder, Message]]) -> DueMail:
 
 
 def _letter(reminder: Reminder, message: Message) -> ToldLetter:
-    hidden = message.confidential or message.kind is MessageKind.NOTICE
+    hidden = is_guarded(message.service, confidential=message.confidential)
     return ToldLetter(
         reminder=reminder.id,
         message_id=message.id,

@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from daemon.core.rights import UserAccess
 
 COOKIE = "__Host-postmottak"
-_OPEN = ("/login", "/static/", "/help", "/acknowledge/")
+ACKNOWLEDGE = "/acknowledge/"
+"""Where the links in mails lead; what follows is a secret."""
+_OPEN = ("/login", "/static/", "/help", ACKNOWLEDGE)
 _CALENDAR = re.compile(r"/deadlines/[^/]+\.ics")
 """Addresses that are secrets themselves, for programs without a session."""
 FindUser = Callable[[Request], UserAccess | None]

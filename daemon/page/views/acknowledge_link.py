@@ -17,12 +17,12 @@ from starlette.routing import Route
 from daemon.core.awaited import Reminder
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
 from daemon.core.errors import NotFound
-from daemon.core.model import Message, MessageKind
+from daemon.core.model import Message
 from daemon.core.signed_links import reminder_of
 from daemon.page.context import address_of, back_to, page_of
+from daemon.page.guard.signed_in import ACKNOWLEDGE
+from daemon.page.secret_letters import is_secret
 from daemon.store.users import Actor
-
-PLACE = "/acknowledge/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,15 @@ class LinkedLetter:
 def routes() -> list[Route]:
     """Return the addresses."""
     return [
-        Route(f"{PLACE}{{link}}", show, methods=["GET"]),
-        Route(f"{PLACE}{{link}}", acknowledge, methods=["POST"]),
+        Route(f"{ACKNOWLEDGE}{{link}}", show, methods=["GET"]),
+        Route(f"{ACKNOWLEDGE}{{link}}", acknowledge, methods=["POST"]),
     ]
 
 
 def show(request: Request) -> Response:
     """Show the letter's sender and title, and a button."""
     found = _found(request)
-    if found.message.confidential or found.message.kind is MessageKind.NOTICE:
+    if is_secret(found.message):
         return back_to(f"/letters/{found.message.id}")
     return _render(request, found)
 
@@ -55,7 +55,7 @@ def show(request: Request) -> Response:
 def acknowledge(request: Request) -> Response:
     """Record that the person who was sent the link has the letter."""
     page, found = page_of(request), _found(request)
-    if found.message.confidential or found.message.kind is MessageKind.NOTICE:
+    if is_secret(found.message):
         return back_to(f"/letters/{found.message.id}")
     if found.is_moved:
         return _render(request, found, HTTPStatus.CONFLICT)

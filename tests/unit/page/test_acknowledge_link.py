@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
+from sqlmodel import update
 
 from daemon.core.awaited import AwaitedLetter, LadderStep, Reminder, reminder_id
 from daemon.core.signed_links import reminder_of, signed
@@ -123,13 +124,35 @@ def test_a_letter_that_was_moved_is_not_acknowledged_by_an_old_mail(site: Site) 
     assert answers(site, key) == []
 
 
-def test_a_confidential_letter_takes_a_log_in(site: Site) -> None:
-    """Neither its title nor its sender is shown, and the link acknowledges nothing."""
-    key, link = linked(site, confidential=True)
+@pytest.mark.parametrize("changes", [{"confidential": True}, {"service": "5504/1"}])
+def test_a_confidential_letter_takes_a_log_in(site: Site, changes: dict[str, object]) -> None:
+    """Neither its title nor its sender is shown or mailed, also of confidential post that its
+    sender has not marked, and the link acknowledges nothing."""
+    key, link = linked(site, **changes)
     for answer in (site.visitor().get(link), site.visitor().post(link)):
         assert answer.headers["Location"] == f"/letters/{key}"
         assert "Vedtak" not in answer.text
     assert answers(site, key) == []
+    with site.store.awaited._database.write() as session:
+        session.exec(update(Reminder).values(try_at=NOW))
+    (mail,) = site.store.awaited.due_mails(NOW)
+    (letter,) = mail.letters
+    assert (letter.title, letter.sender, letter.confidential) == ("", "", True)
+
+
+def test_the_log_has_no_link(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the page of a link fails, the log does not have what lets people acknowledge."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(site.store.link_keys, "find", fail)
+    assert site.visitor().get("/acknowledge/s3cr3t").status_code == 500
+    captured = capsys.readouterr()
+    assert "a page failed" in captured.out + captured.err
+    assert "s3cr3t" not in captured.out + captured.err
 
 
 @pytest.mark.parametrize("text", ["", "a" * 42, "a" * 43, "=" * 43, "\x00" * 43])
