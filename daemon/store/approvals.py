@@ -48,7 +48,7 @@ class Approvals:
     def get(self, number: int) -> Approval:
         """Return one, whatever became of it. Raises NotFound."""
         if (found := self._database.find(Approval, number)) is None:
-            raise NotFound(f"the approval {number} does not exist")
+            raise NotFound(f"The approval {number} does not exist")
         return found
 
     def decline(self, number: int, by: str, reason: str, now: datetime) -> None:

@@ -28,7 +28,7 @@ def routes() -> list[Route]:
         ("/routing/history", history.show),
         ("/routing/history/{version}", history.show_version),
         ("/routing/approvals", approvals.show),
-        ("/routing/approvals/{number:int}", approvals.show_one),
+        ("/routing/approvals/{number}", approvals.show_one),
         ("/routing/proposals", proposals.show),
         ("/routing/import", sheets.form),
         ("/routing/export.xlsx", sheets.export_sheet),
@@ -47,9 +47,9 @@ def routes() -> list[Route]:
         ("/routing/rollback", publishing.roll_back),
         ("/routing/proposals/{key}/accept", proposals.accept),
         ("/routing/proposals/{key}/dismiss", proposals.dismiss),
-        ("/routing/approvals/{number:int}/approve", approvals.approve),
-        ("/routing/approvals/{number:int}/decline", approvals.decline),
-        ("/routing/approvals/{number:int}/withdraw", approvals.withdraw),
+        ("/routing/approvals/{number}/approve", approvals.approve),
+        ("/routing/approvals/{number}/decline", approvals.decline),
+        ("/routing/approvals/{number}/withdraw", approvals.withdraw),
     ):
         found.append(Route(address, view, methods=["POST"]))
     for place in ("routes", "recipients", "covers"):

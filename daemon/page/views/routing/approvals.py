@@ -12,6 +12,7 @@ from daemon.core.edits import Approval, ApprovalState
 from daemon.core.rights import Right, UserAccess
 from daemon.page.context import Page, back_to, page_of, require, user_of
 from daemon.page.editing.draft import version_of
+from daemon.page.values import number_of
 from daemon.page.views.routing.activating import put_in_force
 from daemon.page.views.routing.effects import Effect
 from daemon.page.views.routing.history import line_changes
@@ -39,7 +40,7 @@ def _wanted(request: Request) -> Approval:
     reader(request)
     page = page_of(request)
     page.workshop.publisher.read()  # a publication that a crash interrupted is its answer
-    return page.store.approvals.get(request.path_params["number"])
+    return page.store.approvals.get(number_of(request.path_params["number"]))
 
 
 def _shown(

@@ -14,6 +14,7 @@ from daemon.core.accounts import ChangeSource
 from daemon.core.rights import Right
 from daemon.page.context import Page, page_of
 from daemon.page.editing.draft import version_of
+from daemon.page.values import number_of
 from daemon.page.views.routing.effects import Effect
 from daemon.page.views.routing.shared import reader
 from daemon.page.wording import N_
@@ -32,8 +33,7 @@ def show(request: Request) -> Response:
     reader(request)
     page = page_of(request)
     page.workshop.publisher.read()  # a publication that a crash interrupted belongs here too
-    before = request.query_params.get("before", "")
-    number = int(before) if before.isdigit() and len(before) < len(str(2**62)) else None
+    number = number_of(request.query_params.get("before", "")) or None
     found = page.store.routing_changes.page(before=number, limit=_PAGE)
     older = found[-1].number if len(found) == _PAGE else None
     return page.render(

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from daemon.core.rights import Right
 from daemon.page.context import Page, page_of, require
 from daemon.page.editing.draft import Draft
+from daemon.page.values import number_of
 from daemon.page.views.routing.effects import Edited, Effect, effect_of, try_out
 from daemon.page.views.routing.rows import again, apply
 from daemon.page.views.routing.shared import Form, with_form
@@ -44,10 +45,9 @@ def _edited(page: Page, user: str, form: Form) -> Edited:
 
     That is of an earlier version, or of a table that waits for a second person.
     """
-    if (number := form.get("approval", "")).isdigit():
-        return Edited(
-            draft=Draft(page.workshop.file_text(), page.store.approvals.get(int(number)).text)
-        )
+    if number := form.get("approval"):
+        wanted = page.store.approvals.get(number_of(number))
+        return Edited(draft=Draft(page.workshop.file_text(), wanted.text))
     if version := form.get("version"):
         text = page.workshop.text_of(version)
         if text is None:

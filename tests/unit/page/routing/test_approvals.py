@@ -216,3 +216,16 @@ def test_without_it_one_person_publishes(desk: Desk) -> None:
     assert "/routing/approvals" not in anna.get("/routing").text
     assert "notice=published" in anna.post("/routing/publish", EDIT).headers["location"]
     assert desk.store.routing_changes.page(limit=1)[0].approved_by is None
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 20, "9" * 5000, "0", "-1"])
+def test_a_number_of_nothing_is_not_found(careful: Desk, number: str) -> None:
+    """Whatever stands for the number of an approval, it is refused and not an error."""
+    anna = careful.person("anna", "router")
+    assert anna.get(f"/routing/approvals/{number}").status_code == 404
+    for action in ("approve", "decline", "withdraw"):
+        assert (
+            anna.post(f"/routing/approvals/{number}/{action}", {"reason": "x"}).status_code == 404
+        )
+    assert anna.post("/routing/try", {"approval": number}).status_code == 404
+    assert anna.get(f"/routing/history?before={number}").status_code == 200
