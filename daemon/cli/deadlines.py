@@ -161,7 +161,8 @@ def confirm(
     with opened_store(context) as store:
         key, who = store.queries.message(message).id, by or whoami()
         facts = store.deadlines.confirm(key, who, utc_now(), _actor(), due_at=due_at, note=note)
-    _say(key, facts, "is due {day}, confirmed by {by}", json=json)
+    was = "" if facts.holds and facts.holds.by == who.strip() else "already "
+    _say(key, facts, f"is due {{day}}, {was}confirmed by {{by}}", json=json)
 
 
 def drop(

@@ -307,6 +307,7 @@ def acknowledge_message(
     *,
     by: Annotated[str, typer.Option(help="Who has the letter; recorded and shown.")],
     note: Annotated[str, typer.Option(help="A note; recorded and shown.")] = "",
+    json: Json = False,
 ) -> None:
     """Record that somebody has a letter.
 
@@ -315,10 +316,15 @@ def acknowledge_message(
     from daemon.service.stack import utc_now
     from daemon.store.users import Actor
 
+    now = utc_now()
     with opened_store(context) as store:
         key = store.queries.message(message).id
-        answer = store.acknowledgements.acknowledge(key, by, utc_now(), Actor(name=whoami()), note)
-    typer.echo(f"message {key} is acknowledged by {printable(answer.by)}, {local(answer.at)}")
+        answer = store.acknowledgements.acknowledge(key, by, now, Actor(name=whoami()), note)
+    if json:
+        print_json({"message": key, **answer.model_dump(exclude={"message_id", "number"})})
+        return
+    was = "is" if answer.at == now else "was already"
+    typer.echo(f"message {key} {was} acknowledged by {printable(answer.by)}, {local(answer.at)}")
 
 
 def legal_hold(

@@ -1,7 +1,7 @@
 """What persons say of deadlines: when one is due, that nothing is, or that it is done.
 
 Rows are only added; what holds is decided by `daemon.core.deadlines`. Twice is once: what was said
-last is not said again. An answer and its event are one transaction.
+last is not said again, unless with another note. An answer and its event are one transaction.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ def _check(session: Session, answer: DeadlineAnswer, facts: DeadlineFacts) -> No
 
 def _says_no_more(answer: DeadlineAnswer, facts: DeadlineFacts) -> bool:
     last = facts.words[-1] if facts.words else None
-    return last is not None and (last.state, last.due_at) == (answer.state, answer.due_at)
+    if last is None or (last.state, last.due_at) != (answer.state, answer.due_at):
+        return False
+    return answer.note in {"", last.note}
 
 
 def _answer(

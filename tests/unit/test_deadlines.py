@@ -181,8 +181,8 @@ def events(store: Store, letter: UUID) -> list[tuple[str, str, str]]:
 
 
 def test_a_person_confirms_once(store: Store, letter: UUID) -> None:
-    """Who and when are kept; the same day said again changes nothing; another day is another row
-    and another event."""
+    """Who and when are kept; the same day said again changes nothing; another day, or another note,
+    is another row and another event."""
     desk = store.deadlines
     assert source(desk.facts(letter)) is DEFAULT
     found = desk.confirm(letter, " kari ", NOW, KARI, due_at=CHRISTMAS, note=" klagefrist ")
@@ -190,13 +190,19 @@ def test_a_person_confirms_once(store: Store, letter: UUID) -> None:
         due_at=CHRISTMAS, source=CONFIRMED, by="kari", set_at=NOW, reason="klagefrist"
     )
     assert desk.confirm(letter, "ola", LATER, OLA, due_at=CHRISTMAS).holds == found.holds
+    assert desk.confirm(letter, "ola", LATER, OLA, due_at=CHRISTMAS, note="klagefrist") == found
+    noted = desk.confirm(letter, "ola", LATER, OLA, due_at=CHRISTMAS, note="6 uker").holds
+    assert noted
+    assert (noted.by, noted.set_at, noted.reason) == ("ola", LATER, "6 uker")
     desk.confirm(letter, "eva", LATER, OLA, due_at=CHRISTMAS + WEEK)
     assert [(each.by, each.due_at) for each in desk.answers(letter)] == [
         ("kari", CHRISTMAS),
+        ("ola", CHRISTMAS),
         ("eva", CHRISTMAS + WEEK),
     ]
     assert events(store, letter) == [
         ("deadline-confirmed", "ola", "eva"),
+        ("deadline-confirmed", "ola", ""),
         ("deadline-confirmed", "kari", ""),
     ]
     assert store.events.verify() is None

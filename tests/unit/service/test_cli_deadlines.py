@@ -104,6 +104,10 @@ def test_a_day_as_norwegians_write_it(command: Command, letters: dict[str, UUID]
     for day in ("24.12.2031", "2031-12-24"):
         ended = command("deadlines", "confirm", key, day, "--by", "kari")
         assert ended.out == f"message {key} is due 2031-12-24, confirmed by kari\n", ended.err
+    again = command("deadlines", "confirm", key, "--by", "ola").out
+    assert again == f"message {key} is due 2031-12-24, already confirmed by kari\n"
+    noted = command("deadlines", "confirm", key, "--by", "ola", "--note", "klagefrist").out
+    assert noted == f"message {key} is due 2031-12-24, confirmed by ola\n"
 
 
 def test_what_is_refused(command: Command, letters: dict[str, UUID]) -> None:

@@ -247,13 +247,16 @@ def test_a_letter_is_acknowledged(
     assert f"message {first} is acknowledged by Kari" in done.out
     assert DATE.search(done.out)
     again = command("messages", "acknowledge", first, "--by", "ola", "--note", "nei")
-    assert (again.code, again.out) == (0, done.out)
+    said = done.out.replace(" is acknowledged", " was already acknowledged")
+    assert (again.code, again.out) == (0, said)
+    holds = command("messages", "acknowledge", first, "--by", "ola", "--json").json
     (answer,) = command("messages", "show", first, "--json").json["acknowledgements"]
     assert (answer["state"], answer["by"], answer["note"]) == (
         "acknowledged",
         "Kari \x1b[2J",
         "i dag",
     )
+    assert holds == {"message": first, **answer}
     text = command("messages", "show", first).out
     assert "acknowledged by Kari" in text
     assert "i dag" in text
