@@ -38,6 +38,7 @@ _WORDS = {
     "tuple_type": ("must be a list", 'Write it in brackets: ["…", "…"]'),
     "dict_type": ("must be a table", 'Write it as a table: { "…" = … }'),
     "too_short": ("is empty", "Write at least one value"),
+    "string_too_short": ("is empty", "Write a word, or leave it out"),
     "date_from_datetime_parsing": (
         "must be a date",
         "Write a date without quotes, such as 2026-12-21",

@@ -46,6 +46,8 @@ SENTENCES: tuple[str, ...] = (
     N_("Give it members"),
     N_("%(a)s has no members, so nobody is asked to acknowledge its letters"),
     N_("%(a)s has no members, so nobody gets its digest"),
+    N_("the letters of %(a)s need not be acknowledged, so nobody is told again"),
+    N_("Add acknowledge_within to the recipient or to a route, or leave remind_every out"),
     N_("the route %(a)s only makes copies"),
     N_('Add to = ["…"], or continue = true so that later routes are tried'),
     N_("%(a)s is before %(b)s, the first day"),

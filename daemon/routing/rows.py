@@ -125,7 +125,7 @@ def _mail_address_if_any(text: str) -> str:
 
 
 def _person(text: str) -> str:
-    if text and not is_mail_address(text) and not is_user_name(text):
+    if not is_mail_address(text) and not is_user_name(text):
         raise ValueError(
             f"{text!r} is not a valid person; write an e-mail address, or the name of a user of "
             "the page"
@@ -142,7 +142,6 @@ ServiceCode = Annotated[str, BeforeValidator(_service_in_quotes), AfterValidator
 YesOrNo = Annotated[bool, Strict()]
 Person = Annotated[Words, AfterValidator(_person)]
 """A person: an e-mail address, or the name of a user of the page."""
-PersonIfAny = Annotated[str, BeforeValidator(_in_quotes), AfterValidator(_person)]
 
 
 class Row(BaseModel):
@@ -163,7 +162,7 @@ class Recipient(Row):
     """A recipient, who covers, and who is told of letters that nobody has acknowledged in time."""
     members: tuple[Person, ...] = ()
     """Who acknowledges the recipient's letters, and is reminded of them."""
-    manager: PersonIfAny = ""
+    manager: Person = ""
     acknowledge_within: WorkingTerm | None = None
     remind_every: WorkingTerm | None = None
     digest: TimeOfDay | None = None

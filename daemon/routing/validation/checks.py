@@ -34,7 +34,7 @@ def check(
     names = written["recipient"]
     _check_unique("recipient", {place: each.name for place, each in recipients.items()}, faults)
     _check_unique("route", {place: each.name for place, each in routes.items()}, faults)
-    _check_recipients(recipients, names, destinations, faults)
+    _check_recipients(recipients, names, _asked(recipients, routes), destinations, faults)
     for place, route in routes.items():
         _check_route(("route", place), route, names, destinations, faults)
     _check_delegations(
@@ -59,6 +59,7 @@ def _check_unique(section: str, names: Mapping[int, str], faults: FaultList) -> 
 def _check_recipients(
     recipients: Mapping[int, Recipient],
     names: Collection[str],
+    asked: Collection[str],
     destinations: Collection[str],
     faults: FaultList,
 ) -> None:
@@ -72,6 +73,13 @@ def _check_recipients(
     for place, recipient in recipients.items():
         where: KeyPath = ("recipient", place)
         _warn_of_nobody_to_tell(where, recipient, faults)
+        if recipient.remind_every and recipient.name not in asked:
+            faults.warn(
+                (*where, "remind_every"),
+                f"the letters of {recipient.name!r} need not be acknowledged, so nobody is told "
+                "again",
+                "Add acknowledge_within to the recipient or to a route, or leave remind_every out",
+            )
         if not recipient.deliver_to:
             remedy = (
                 'Add deliver_to = ["…"]; configured destinations: '
@@ -89,6 +97,18 @@ def _check_recipients(
             )
         elif recipient.deputy:
             _all_known((*where, "deputy"), [recipient.deputy], names, "recipient", faults)
+
+
+def _asked(recipients: Mapping[int, Recipient], routes: Mapping[int, Route]) -> set[str]:
+    """Return the recipients of whom some letters are to be acknowledged in time."""
+    own = {each.name for each in recipients.values() if each.acknowledge_within}
+    of_routes = ((*each.to, *each.copy_to) for each in routes.values() if _asks(each, own))
+    return own.union(*of_routes)
+
+
+def _asks(route: Route, asking: Collection[str]) -> bool:
+    named = (*route.to, *route.copy_to)
+    return route.acknowledge_within is not None or any(each in asking for each in named)
 
 
 def _check_last_resort(recipients: Mapping[int, Recipient], faults: FaultList) -> None:

@@ -56,6 +56,7 @@ def test_the_keys_are_written_as_they_were_read() -> None:
         ('"07:30"', "730", "is not a valid time of day"),
         ('"ola"', '"ola nordmann"', "is not a valid person"),
         ('"Åse.Ås"', "17", "is a number"),
+        ('"Åse.Ås"', '""', "is empty"),
         ('deputy = "post"', "last_resort = true", "second recipient with last_resort"),
         ('members = ["post@example.no"]', "", "has nobody who can be told"),
     ],
@@ -73,6 +74,26 @@ def test_letters_that_nobody_is_asked_to_acknowledge_are_a_warning() -> None:
         "'lonn' has no members, so nobody is asked to acknowledge its letters",
         "'lonn' has no members, so nobody gets its digest",
     ]
+
+
+@pytest.mark.parametrize(
+    ("removed", "is_warned"),
+    [
+        ([], False),
+        (['acknowledge_within = "2wd"\n'], False),
+        (['acknowledge_within = "8h"\n'], False),
+        (['acknowledge_within = "2wd"\n', 'acknowledge_within = "8h"\n'], True),
+    ],
+)
+def test_to_be_told_again_of_nothing_is_a_warning(removed: list[str], is_warned: bool) -> None:
+    """remind_every says something only for letters that are to be acknowledged, by whatever row."""
+    text = TABLE
+    for line in removed:
+        text = text.replace(line, "")
+    faults = [
+        "the letters of 'lonn' need not be acknowledged, so nobody is told again",
+    ]
+    assert [each.problem for each in table(text).warnings] == faults * is_warned
 
 
 def test_a_time_of_day_may_be_of_toml() -> None:
