@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -176,7 +177,8 @@ class HandOvers:
         if handed.letters:
             self.store.letters.note_table(table.version, table.text, self.clock())
         for each in handed.letters:
-            rerouter.replace(each, handed.name, handed.to)
+            with suppress(NotFound):  # retention deleted it meanwhile
+                rerouter.replace(each, handed.name, handed.to)
         now = self.clock()
         self.store.handovers.finish(handed.name, handed.to, now, by, handed.counts)
 

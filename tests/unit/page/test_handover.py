@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from daemon.monitoring.problems import find_problems
 from daemon.page.app import application
 from daemon.page.assets import Assets
 from daemon.page.editing.draft import version_of
+from daemon.page.handover import HandOvers
 from daemon.routing.table import parse_table
 from daemon.store.users import Actor, RoleGrant
 from tests.unit.conftest import stored_letter
@@ -227,6 +229,17 @@ def test_a_letter_of_several_moves_for_one_of_them(
     assert decided == [["regnskap", "post"], ["hansen", "post"]]
     deliveries = office.store.queries.deliveries(message_id=keys[0])
     assert [each.recipients for each in deliveries] == [["post"], ["regnskap", "post"]]
+
+
+def test_a_letter_that_was_deleted_meanwhile_holds_nothing_up(office: Site) -> None:
+    """Retention may delete one after the preview; the rest is handed over, and recorded."""
+    table = parse_table(TABLE, "routing.toml", ("erp",))
+    handovers = HandOvers(store=office.store, text=TABLE, table=table, clock=office.clock)
+    handed = handovers.prepare("hansen", "post")
+    (waiting,) = handed.letters
+    handovers.finish(replace(handed, letters=[uuid4(), waiting]), table, BY)
+    assert office.store.decisions.decided(waiting).decision.recipients == ["post"]
+    assert len(office.store.events.page(kind="handed-over")) == 1
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def read(request: Request) -> Response:
     page.store_file.check()
     calendar = page.store.calendars.find(request.path_params["token"], page.clock())
     if calendar is None:
-        raise NotFound("no calendar has this address, or it was revoked")
+        raise NotFound("The calendar does not exist, or was revoked")
     user = page.store.users.access(calendar.user) if calendar.user else None
     page.follower.catch_up()
     writer = _Writer(

@@ -114,7 +114,7 @@ def _find(request: Request, page: Page, user: UserAccess) -> Proposal:
     key = request.path_params["key"]
     found = next((each for each in _proposed(page, user) if each.key == key), None)
     if found is None:
-        raise NotFound(f"the proposal {key} is not made any more")
+        raise NotFound(f"The proposal {key} is no longer made")
     return found
 
 
