@@ -29,6 +29,7 @@ def print_message(facts: Facts) -> None:
     _print_lines("Acknowledgement", map(_answer, facts["acknowledgements"]))
     if facts["acknowledge_by"] and not facts["acknowledgements"]:
         typer.echo(f"\nTo be acknowledged by {local(facts['acknowledge_by'])}")
+    _print_lines("Deadline", map(_said_of_deadline, facts["deadline_answers"]))
     _print_lines("Reminders", map(_reminder, facts["reminders"]))
     _print_lines("Told to the sender", map(_mark, facts["marks"]))
     _print_lines("Deleted by retention", map(_deletion, facts["deletions"]))
@@ -222,6 +223,11 @@ def _reminder(reminder: Facts) -> str:
 def _answer(facts: Facts) -> str:
     note = f": {printable(facts['note'])}" if facts["note"] else ""
     return f"{facts['state']} by {printable(facts['by'])}, {local(facts['at'])}{note}"
+
+
+def _said_of_deadline(facts: Facts) -> str:
+    day = f"{day_in_norway(facts['due_at'])} " if facts["due_at"] else ""
+    return f"{day}{_answer(facts)}"
 
 
 def _deletion(facts: Facts) -> str:

@@ -275,6 +275,10 @@ def test_who_may_hand_over(office: Site, role: str) -> None:
         visitor = office.user(f"u-{name}", grant)
         assert visitor.get("/admin/handover/ola").status_code == 403
         assert visitor.post("/admin/handover/ola", data={"to": "kari"}).status_code == 403
+        assert "/admin/handover" not in visitor.get("/routing/recipients/hansen").text
+        assert "/admin/handover" not in visitor.get("/admin/users").text
+    assert "/admin/handover/hansen" in office.visitor("anna").get("/routing/recipients/hansen").text
+    assert "/admin/handover/ola" in office.visitor("anna").get("/admin/users").text
     assert _file(office) == TABLE
 
 

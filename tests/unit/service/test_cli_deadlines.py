@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -90,6 +91,9 @@ def test_a_person_confirms_and_drops(
     assert isinstance(shown, dict)
     assert shown["deadline"] is None
     assert [each["state"] for each in shown["deadline_answers"]] == ["confirmed", "dropped"]
+    text = command("messages", "show", key).out
+    assert "\n  2031-12-24 confirmed by Kari Nordmann, " in text
+    assert re.search("\n  dropped by .*: til orientering\n", text)
     again = command("deadlines", "confirm", key, "--json").json
     assert isinstance(again, dict)
     assert again["deadline"]["source"] == "confirmed"
