@@ -277,6 +277,24 @@ def test_a_calendar_follows_the_rights(site: Site) -> None:
     assert len(events(site, f"/deadlines/{token}.ics")) == 1
 
 
+def test_who_is_shut_out_meanwhile_reads_nothing(
+    site: Site, kari: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who is disabled while a program reads the calendar has no limits any more, and so no
+    letters."""
+    keep(site, "a", NOW + WEEK)
+    address = feed(kari)
+    find = site.store.calendars.find
+
+    def found_before(token: str, now: datetime) -> object:
+        found = find(token, now)
+        site.store.users.disable("kari", NOW, KARI)
+        return found
+
+    monkeypatch.setattr(site.store.calendars, "find", found_before)
+    assert site.visitor().get(address).status_code == 404
+
+
 def test_a_flood_of_readers_is_bounded(site: Site, kari: TestClient) -> None:
     """One address may ask for calendars only so often; people are not held up by it."""
     site.clock.advance(hours=1)

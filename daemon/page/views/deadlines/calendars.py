@@ -106,9 +106,9 @@ def read(request: Request) -> Response:
     page = page_of(request)
     page.store_file.check()
     calendar = page.store.calendars.find(request.path_params["token"], page.clock())
-    if calendar is None:
+    user = page.store.users.access(calendar.user) if calendar and calendar.user else None
+    if calendar is None or (calendar.user and user is None):  # who was disabled just now
         raise NotFound("The calendar does not exist, or was revoked")
-    user = page.store.users.access(calendar.user) if calendar.user else None
     page.follower.catch_up()
     writer = _Writer(
         page=page,

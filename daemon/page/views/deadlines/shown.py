@@ -26,7 +26,7 @@ GROUP_WORDS: Mapping[str, str] = {
     BY_SYSTEM: N_("Set by the sender's system"),
 }
 _CONFIDENTIAL = 500
-"""Letters that are looked at, the newest; nobody has so many open ones."""
+"""Letters that are looked at, the newest; docs/page.md says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
