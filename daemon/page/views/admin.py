@@ -38,6 +38,11 @@ EVENTS: Mapping[str, str] = {
     "letter-acknowledged": N_("acknowledged a letter"),
     "letter-rejected": N_("rejected a letter"),
     "letter-moved": N_("moved a letter"),
+    "deadline-confirmed": N_("confirmed a deadline"),
+    "deadline-dropped": N_("recorded that nothing is due"),
+    "deadline-handled": N_("marked a letter as handled"),
+    "calendar-made": N_("made a calendar of deadlines"),
+    "calendar-revoked": N_("revoked a calendar of deadlines"),
     "attachment-downloaded": N_("downloaded an attachment"),
     "list-exported": N_("exported a list"),
     "deliveries-retried": N_("tried deliveries again"),
@@ -68,9 +73,17 @@ _OF_USERS = frozenset(
     | {"sessions-ended"}
 )
 """Kinds of events that are about users alone."""
-_SHOWN_DETAILS = frozenset(
-    {"count", "left", "state", "destination", "reason", "right", "sessions", "author"}
-)
+DETAILS: Mapping[str, str] = {
+    "count": N_("how many"),
+    "left": N_("left as they were"),
+    "state": N_("state"),
+    "destination": N_("destination"),
+    "reason": N_("reason"),
+    "right": N_("right"),
+    "sessions": N_("sessions"),
+    "author": N_("author"),
+    "to": N_("to"),
+}
 """Details of events that say something to people; all are in the store."""
 
 
@@ -161,6 +174,7 @@ def log(request: Request) -> Response:
         wanted=wanted,
         names=[each.name for each in page.store.users.all()],
         event_words=EVENTS,
+        detail_words=DETAILS,
         older=f"/admin/log?{urlencode(older)}" if older else "",
     )
 
@@ -169,5 +183,5 @@ def _details(event: Event) -> Sequence[tuple[str, str]]:
     return [
         (name, str(value))
         for name, value in event.details.items()
-        if name in _SHOWN_DETAILS and value not in ("", None, 0)
+        if name in DETAILS and value not in ("", None, 0)
     ]

@@ -7,7 +7,10 @@ import re
 import pytest
 
 from daemon.core.accounts import EventKind
-from daemon.page.views.admin import EVENTS
+from daemon.page.views.admin import DETAILS, EVENTS
+from daemon.store import acknowledgements, deadlines
+from daemon.store.calendars import MADE, REVOKED
+from daemon.store.handovers import HANDED_OVER
 from daemon.store.users import RoleGrant
 from tests.unit.page.conftest import Site
 
@@ -90,6 +93,12 @@ def test_an_address_changed_by_hand_is_no_error(site: Site, before: str) -> None
     assert _entries(answer.text)
 
 
-def test_every_kind_of_event_about_users_has_words() -> None:
-    """The log speaks the visitor's language."""
-    assert set(EventKind) <= set(EVENTS)
+def test_every_kind_of_event_has_words(site: Site) -> None:
+    """The log speaks the visitor's language, also of every detail that it shows."""
+    kinds = {*EventKind, *acknowledgements.EVENTS.values(), *deadlines.EVENTS.values()}
+    assert kinds | {MADE, REVOKED, HANDED_OVER} <= set(EVENTS)
+    details = dict.fromkeys(DETAILS, "x")
+    site.store.events.add(site.clock(), kind="handed-over", user="kari", details=details)
+    answer = site.user("kari", "admin").get("/admin/log")
+    assert answer.status_code == 200
+    assert answer.text.count(": x</span>") == len(DETAILS)

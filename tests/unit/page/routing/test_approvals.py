@@ -218,6 +218,15 @@ def test_without_it_one_person_publishes(desk: Desk) -> None:
     assert desk.store.routing_changes.page(limit=1)[0].approved_by is None
 
 
+def test_the_log_names_the_author(careful: Desk) -> None:
+    """Who approved a table is the user of the event, and who wrote it a detail."""
+    anna, kari = careful.person("anna", "router"), careful.person("kari", "router")
+    kari.post(f"{_ask(anna)}/approve", {})
+    shown = careful.person("per", "admin").get("/admin/log?kind=routing-published")
+    assert shown.status_code == 200
+    assert "forfatter: anna</span>" in shown.text
+
+
 @pytest.mark.parametrize("number", ["²", "9" * 20, "9" * 5000, "0", "-1"])
 def test_a_number_of_nothing_is_not_found(careful: Desk, number: str) -> None:
     """Whatever stands for the number of an approval, it is refused and not an error."""
