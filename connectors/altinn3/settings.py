@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     field_validator,
-    model_validator,
 )
 
 from connectors.altinn3.channels import WantedChannels, channels_through
 from connectors.altinn3.company_register import register_address
 from connectors.altinn3.system_user_settings import ADDRESSES, SystemUserSettings
-from connectors.net.settings import all_or_duration, without_repeats
+from connectors.net.settings import without_repeats
 from daemon.core.dpv import CONFIDENTIAL_POST, DPV_SERVICES, Service, known_service
 from daemon.core.model import Policy
 from daemon.core.ports import Channel
-from daemon.core.settings import (
-    Duration,
-    PositiveDuration,
-)
 
 __all__ = ["ADDRESSES", "Settings", "channels_of", "services_of"]
 
@@ -67,32 +61,8 @@ class Settings(SystemUserSettings):
     ] = None
     """By service code; None (auto) for those that Altinn's resource registry names."""
     confidential: Literal["list", "fetch", "off"] = "list"
-    poll_every: PositiveDuration = timedelta(minutes=5)
-    bell: Literal["auto", "dialogporten", "off"] = "auto"
-    bell_every: PositiveDuration = timedelta(seconds=75)
-    look_back: Duration = timedelta(days=7)
-    start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Policy = Policy.NEVER
     company_register: Annotated[str, AfterValidator(register_address)] = ""
-
-    @model_validator(mode="after")
-    def _all_need_the_bell(self) -> Self:
-        if self.finds_parties and self.bell == "off":
-            raise ValueError(
-                'has parties = "all" with bell = "off"; Dialogporten says which organisations '
-                'there are, so write bell = "auto", or list the parties'
-            )
-        return self
-
-    @property
-    def rings_every(self) -> timedelta | None:
-        """How often the bell is asked; None without one, or where lists are as quick."""
-        is_wanted = (
-            self.bell == "dialogporten"
-            or self.finds_parties
-            or (self.bell == "auto" and self.bell_every < self.poll_every)
-        )
-        return self.bell_every if is_wanted else None
 
     @field_validator("resources")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
@@ -17,9 +17,15 @@ from pydantic import (
 )
 
 from connectors.altinn3.maskinporten import Identity, KeyFile, load_key
-from connectors.net.settings import HttpMailboxSettings, is_safe, without_repeats
+from connectors.net.settings import (
+    HttpMailboxSettings,
+    all_or_duration,
+    is_safe,
+    without_repeats,
+)
 from connectors.net.tls import CaFile, none_if_empty
-from daemon.core.settings import Day, OrganisationNumber
+from daemon.core.settings import Day, Duration, OrganisationNumber, PositiveDuration
+from daemon.core.times import shifted
 
 ADDRESSES = MappingProxyType(
     {
@@ -73,8 +79,13 @@ class SystemUserSettings(HttpMailboxSettings):
     """Whose system user acts for all parties; None where each has its own."""
     include: tuple[OrganisationNumber, ...] = ()
     exclude: tuple[OrganisationNumber, ...] = ()
+    poll_every: PositiveDuration = timedelta(minutes=5)
+    bell: Literal["auto", "dialogporten", "off"] = "auto"
+    bell_every: PositiveDuration = timedelta(seconds=75)
+    look_back: Duration = timedelta(days=7)
+    start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     calls_per_second: Annotated[float, Field(ge=0, le=1000)] = 0
-    """At most, over all mailboxes of the client. 0 for no limit until Altinn refuses a call."""
+    """At most, over all mailboxes of the client. 0: unlimited until Altinn refuses calls."""
     subscription_key: SecretStr = SecretStr("")
     external_ref: str = ""
     ca_file: CaFile = None
@@ -93,6 +104,25 @@ class SystemUserSettings(HttpMailboxSettings):
     def listed_parties(self) -> tuple[str, ...]:
         """The organisations that the configuration names."""
         return self.include if self.parties is None else self.parties
+
+    @property
+    def rings_every(self) -> timedelta | None:
+        """How often the bell is asked; None without one, or where lists are as quick."""
+        is_wanted = (
+            self.bell == "dialogporten"
+            or self.finds_parties
+            or (self.bell == "auto" and self.bell_every < self.poll_every)
+        )
+        return self.bell_every if is_wanted else None
+
+    def earliest(self, position: datetime | None, now: datetime) -> datetime | None:
+        """Return since when a channel is listed: its position less `look_back`.
+
+        Without a position: now less `start_from`, or None, which means everything.
+        """
+        if position is not None:
+            return shifted(position, -self.look_back)
+        return None if self.start_from is None else shifted(now, -self.start_from)
 
     @field_validator("maskinporten_url", "platform_url")
     @classmethod
@@ -121,6 +151,11 @@ class SystemUserSettings(HttpMailboxSettings):
             raise ValueError(
                 'has parties = "all" without system_user; write the number of the organisation '
                 "whose system user acts for all of them"
+            )
+        if self.finds_parties and self.bell == "off":
+            raise ValueError(
+                'has parties = "all" with bell = "off"; Dialogporten says which organisations '
+                'there are, so write bell = "auto", or list the parties'
             )
         if not self.finds_parties and (self.include or self.exclude):
             raise ValueError('has include or exclude without parties = "all"; change `parties`')

@@ -78,15 +78,7 @@ def letter_from(
     shown = title or dialog.external_reference or dialog.resource
     is_hidden = rule.title == "hide"
     properties = _properties(letter, title if is_hidden else "")
-    missing = {
-        each.original_name: reasons[each.external_id]
-        for each in parts
-        if each.external_id in reasons
-    }
-    if hidden:
-        missing[f"{hidden} attachments"] = _NOT_OPENED
-    if withheld and not transmission:
-        missing[f"{withheld} letters of the dialog"] = "the owner withholds them"
+    missing = _missing(parts, reasons, hidden, 0 if transmission else withheld)
     if missing:
         properties["notHad"] = missing
     sender = dialog.sender_name or rule.name or dialog.org

@@ -13,18 +13,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from connectors.altinn3 import access
 from connectors.altinn3.company_register import CompanyRegister
+from connectors.altinn3.connection import http_client_of, pacer_of, tokens_of
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.envelope import letter_from, odd_flags
 from connectors.altinn3.letter_batch import AltinnBatch
 from connectors.altinn3.listing import Window, find_all
-from connectors.altinn3.maskinporten import LentToken, Tokens
+from connectors.altinn3.maskinporten import LentToken
 from connectors.altinn3.platform import Platform
 from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
@@ -35,8 +34,6 @@ from connectors.dialogporten.check import check_bell, check_found_parties, first
 from connectors.dialogporten.client import DialogClient
 from connectors.dialogporten.wire import Dialog
 from connectors.net.http_client import HttpClient
-from connectors.net.pacer import PACERS
-from connectors.net.timeouts import Timeouts
 from daemon.core.bell import BellAnswer, Ring
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
@@ -45,37 +42,16 @@ from daemon.core.model import Letter, LetterRef, Part
 from daemon.core.pacing import PaceNumbers
 from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Discovered, Finding, Listing
-from daemon.core.times import in_utc, shifted
+from daemon.core.times import in_utc
 
-__all__ = ["Altinn3", "Settings", "connect", "longest_pause"]
+__all__ = ["Altinn3", "Settings", "connect"]
 
 _log = structlog.get_logger(__name__)
-_LONGEST_PAUSE = timedelta(minutes=10)
-_A_CALL = timedelta(seconds=Timeouts().whole)
-_REFUSAL_LASTS = timedelta(seconds=30)
 
 
 def connect(name: str, settings: Settings) -> Altinn3:
     """Make the mailbox; no connection is opened yet."""
-    return Altinn3(
-        name,
-        settings,
-        HttpClient(
-            longest_pause=longest_pause(settings.poll_every).total_seconds(),
-            ca_file=settings.ca_file,
-            proxies=settings.proxies,
-            pacer=PACERS.of(settings.client_id, settings.platform_url, settings.calls_per_second),
-        ),
-    )
-
-
-def longest_pause(poll_every: timedelta) -> timedelta:
-    """Return how long a failing host is left alone.
-
-    The next poll tries it, even if the last call took long to fail.
-    """
-    pause = min(_LONGEST_PAUSE, poll_every)
-    return max(pause / 2, pause - _A_CALL)
+    return Altinn3(name, settings, http_client_of(settings))
 
 
 class Altinn3:
@@ -95,8 +71,7 @@ class Altinn3:
         self._channels = channels_of(settings)
         self._codes = [each.code for each in services_of(settings)]
         self._identity = identity_of(settings)
-        refusal_lasts = min(_REFUSAL_LASTS, settings.poll_every / 2)
-        self._tokens = Tokens(http, self._identity, refusal_lasts=refusal_lasts.total_seconds())
+        self._tokens = tokens_of(http, self._identity, settings)
         platform = Platform(http, self._tokens, settings.platform_url, self._identity.headers)
         # no letter may depend on whether these calls succeed
         apart = Platform(http.apart(), self._tokens, settings.platform_url, self._identity.headers)
@@ -162,13 +137,7 @@ class Altinn3:
 
         Without a position: now less `start_from`, or None, which means everything.
         """
-        if position is not None:
-            return shifted(position, -self._settings.look_back)
-        return (
-            shifted(now, -self._settings.start_from)
-            if self._settings.start_from is not None
-            else None
-        )
+        return self._settings.earliest(position, now)
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
         """List every letter later than `since`, even where Altinn's own list is cut.
@@ -335,10 +304,7 @@ class Altinn3:
 
     def pace_numbers(self) -> PaceNumbers:
         """Return how many calls the client has made, over all its mailboxes."""
-        settings = self._settings
-        return PACERS.of(
-            settings.client_id, settings.platform_url, settings.calls_per_second
-        ).numbers()
+        return pacer_of(self._settings).numbers()
 
     def source_time(self) -> SourceTime | None:
         """Return the time that Maskinporten or Altinn last sent."""

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
 import structlog
-from pydantic import BeforeValidator
 
 from connectors.altinn3 import access
-from connectors.altinn3.maskinporten import Tokens
+from connectors.altinn3.connection import http_client_of, pacer_of, tokens_of
 from connectors.altinn3.platform import DIALOGPORTEN, Platform
 from connectors.altinn3.system_user_settings import SystemUserSettings, identity_of
 from connectors.dialogporten.addresses import addresses_of
@@ -31,8 +30,6 @@ from connectors.dialogporten.letters import CHANNEL, SERVICE, DialogLetter, lett
 from connectors.dialogporten.owners import OwnerRule, rule_of
 from connectors.dialogporten.wire import OWN_FORM, Dialog
 from connectors.net.http_client import HttpClient
-from connectors.net.pacer import PACERS
-from connectors.net.settings import all_or_duration
 from daemon.core.bell import BellAnswer, Ring
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import PartUnavailable
@@ -40,14 +37,10 @@ from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
 from daemon.core.pacing import PaceNumbers
 from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Finding, Listing
-from daemon.core.settings import Duration, PositiveDuration
-from daemon.core.times import shifted
 
 __all__ = ["DialogMailbox", "Settings", "connect"]
 
 _log = structlog.get_logger(__name__)
-_LONGEST_PAUSE = timedelta(minutes=10)
-_REFUSAL_LASTS = timedelta(seconds=30)
 
 
 class Settings(SystemUserSettings):
@@ -57,23 +50,14 @@ class Settings(SystemUserSettings):
     """What may be done with the dialogs of an owner, by its code; see `owners.KNOWN_OWNERS`."""
     own_forms: bool = False
     """Whether the party's own forms count as letters."""
-    poll_every: PositiveDuration = timedelta(minutes=5)
     bell: Literal["auto", "off"] = "auto"
-    bell_every: PositiveDuration = timedelta(seconds=75)
-    look_back: Duration = timedelta(days=7)
-    start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Literal[Policy.NEVER] = Policy.NEVER
     confirm: Literal[Policy.NEVER] = Policy.NEVER
 
 
 def connect(name: str, settings: Settings) -> DialogMailbox:
     """Make the mailbox; no connection is opened yet."""
-    pause = min(_LONGEST_PAUSE, settings.poll_every).total_seconds()
-    pacer = PACERS.of(settings.client_id, settings.platform_url, settings.calls_per_second)
-    http = HttpClient(
-        longest_pause=pause, ca_file=settings.ca_file, proxies=settings.proxies, pacer=pacer
-    )
-    return DialogMailbox(name, settings, http)
+    return DialogMailbox(name, settings, http_client_of(settings))
 
 
 class DialogMailbox:
@@ -91,8 +75,7 @@ class DialogMailbox:
     ) -> None:
         self.name, self._settings, self._http, self._clock = name, settings, http, clock
         self._identity = identity_of(settings)
-        lasts = min(_REFUSAL_LASTS, settings.poll_every / 2).total_seconds()
-        self._tokens = Tokens(http, self._identity, refusal_lasts=lasts)
+        self._tokens = tokens_of(http, self._identity, settings)
         headers = self._identity.headers
         self._client = DialogClient(
             Platform(http, self._tokens, settings.platform_url, headers), clock
@@ -119,9 +102,7 @@ class DialogMailbox:
     @property
     def rings_every(self) -> timedelta | None:
         """How often Dialogporten is asked who has something new; None if it is not."""
-        settings = self._settings
-        is_wanted = settings.bell == "auto" and settings.bell_every < settings.poll_every
-        return settings.bell_every if is_wanted or settings.finds_parties else None
+        return self._settings.rings_every
 
     def ring(self, since: Mapping[str, datetime]) -> Iterator[BellAnswer]:
         """Ask which dialogs have changed; leaves no trace."""
@@ -139,10 +120,7 @@ class DialogMailbox:
         now: datetime,
     ) -> datetime | None:
         """Return the position less `look_back`; without one, now less `start_from`, or None."""
-        if position is not None:
-            return shifted(position, -self._settings.look_back)
-        begins = self._settings.start_from
-        return None if begins is None else shifted(now, -begins)
+        return self._settings.earliest(position, now)
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
         """List the letters of dialogs whose content has changed after `since`; leaves no trace."""
@@ -157,9 +135,7 @@ class DialogMailbox:
         """
         letter = self._dialogs.letter(ref)
         rule = self._rule(letter.dialog)
-        files = (
-            letter.transmission.files if letter.transmission else self._opened(ref, letter.dialog)
-        )
+        files = self._files(ref, letter)
         reasons = {
             each.id: reason for each in files if (reason := self._downloads.refusal(each, rule))
         }
@@ -172,9 +148,7 @@ class DialogMailbox:
         An address may be signed and run out.
         """
         letter = self._dialogs.letter(ref, again=True)
-        files = (
-            letter.transmission.files if letter.transmission else self._opened(ref, letter.dialog)
-        )
+        files = self._files(ref, letter)
         found = next((each for each in files if each.id == part.external_id), None)
         if found is None:
             raise PartUnavailable(
@@ -209,10 +183,7 @@ class DialogMailbox:
 
     def pace_numbers(self) -> PaceNumbers:
         """Return how many calls the client has made, over all its mailboxes."""
-        settings = self._settings
-        return PACERS.of(
-            settings.client_id, settings.platform_url, settings.calls_per_second
-        ).numbers()
+        return pacer_of(self._settings).numbers()
 
     def source_time(self) -> SourceTime | None:
         """Return the time that Maskinporten or Altinn last sent."""

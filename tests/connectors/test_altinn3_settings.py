@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from connectors.altinn3.connection import longest_pause
 from connectors.altinn3.settings import Settings, channels_of
-from connectors.mailboxes.altinn3 import connect, longest_pause
+from connectors.mailboxes.altinn3 import connect
 from connectors.sandbox.altinn3.access import ready_client
 from daemon.core.dpv import DPV_SERVICES
 from daemon.core.model import Policy

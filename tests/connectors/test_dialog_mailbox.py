@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.dialogs import DialogFile, PretendAddress, PretendTransmission
@@ -205,6 +206,12 @@ def test_a_letter_that_is_gone_and_one_that_is_hidden(post: DialogPost) -> None:
     mailbox = post.open()
     with pytest.raises(MailboxUnavailable):
         mailbox.fetch(refs[hidden])
+
+
+def test_all_parties_need_the_bell(post: DialogPost) -> None:
+    """`bell = "off"` is not ignored where Dialogporten is asked which organisations there are."""
+    with pytest.raises(ValidationError, match='bell = "off"'):
+        post.open(system_user=PARTY, parties="all", bell="off")
 
 
 def test_a_check_says_what_the_owner_table_allows(post: DialogPost) -> None:
