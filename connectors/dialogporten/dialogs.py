@@ -53,7 +53,8 @@ class Dialogs:
     def letter(self, ref: LetterRef, *, again: bool = False) -> DialogLetter:
         """Return one letter; its transmission is asked for `again` if its addresses must be fresh.
 
-        Raises LetterGone if its dialog is deleted, and else as `letters` does.
+        Raises LetterGone if its dialog is deleted, which may take until the next attempt, and
+        otherwise as `letters` does.
         """
         dialog_id, transmission_id = split_id(ref.external_id)
         dialog = self._dialogs.get(dialog_id) or self._search(ref, dialog_id)
@@ -73,9 +74,9 @@ class Dialogs:
         return max(0, dialog.from_owner - shown)
 
     def _search(self, ref: LetterRef, dialog_id: str) -> Dialog:
-        """Find a dialog that is not remembered, among all of the party's: there is no quieter way.
+        """Find a dialog that is not remembered, among all of the party's.
 
-        GET of the dialog would leave a mark.
+        To GET the dialog would leave a mark.
         """
         found = self._client.changed(self._holder_of(ref.party), [ref.party], None)
         for each in found.dialogs:
@@ -97,7 +98,11 @@ class Dialogs:
             known = self._transmissions.get(dialog.id)
         if known and not again and _is_same(known[0], dialog):
             return known[1]
-        found = self._client.transmissions(self._holder_of(dialog.party), dialog.id)
+        try:
+            found = self._client.transmissions(self._holder_of(dialog.party), dialog.id)
+        except MailboxError:
+            self._forget(dialog.id)  # it may be deleted: the next attempt searches for it
+            raise
         with self._lock:
             self._transmissions[dialog.id] = dialog, found
         return found
@@ -107,9 +112,15 @@ class Dialogs:
             self._dialogs.pop(dialog.id, None)
             self._dialogs[dialog.id] = dialog
             while len(self._dialogs) > _KEPT:
-                oldest = next(iter(self._dialogs))
-                del self._dialogs[oldest]
-                self._transmissions.pop(oldest, None)
+                self._drop(next(iter(self._dialogs)))
+
+    def _forget(self, dialog_id: str) -> None:
+        with self._lock:
+            self._drop(dialog_id)
+
+    def _drop(self, dialog_id: str) -> None:
+        self._dialogs.pop(dialog_id, None)
+        self._transmissions.pop(dialog_id, None)
 
 
 def _summary(troubles: Sequence[MailboxError]) -> str:

@@ -66,7 +66,7 @@ def transmissions_in(body: bytes) -> tuple[Transmission, ...]:
 
 def files_in(body: bytes) -> tuple[DialogFile, ...]:
     """Return the attachments of a dialog itself. Raises ValueError."""
-    return _files(json_object(body).get("attachments"))
+    return _files(json_object(body))
 
 
 def _transmissions(items: list[Any]) -> Iterator[Transmission]:
@@ -77,7 +77,7 @@ def _transmissions(items: list[Any]) -> Iterator[Transmission]:
         if not isinstance(key, str) or not key or not is_storable(key) or created is None:
             continue
         content, sender = _object(each.get("content")), _object(each.get("sender"))
-        files = _files(each.get("attachments"))
+        files = _files(each)
         reference = content_text(content.get("contentReference"))
         addresses = [reference, *(address.url for file in files for address in file.addresses)]
         yield Transmission(
@@ -96,14 +96,18 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _files(items: Any) -> tuple[DialogFile, ...]:
-    found = [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []
+def _files(holder: dict[str, Any]) -> tuple[DialogFile, ...]:
+    """Return the attachments, those included of which only a stub is shown: they are withheld."""
+    stubs = [each | {"isAuthorized": False} for each in _objects(holder.get("excludedAttachments"))]
+    found = (*_objects(holder.get("attachments")), *stubs)
     return tuple(_file(each) for each in found if isinstance(each.get("id"), str))
 
 
+def _objects(items: Any) -> list[dict[str, Any]]:
+    return [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []
+
+
 def _file(item: dict[str, Any]) -> DialogFile:
-    urls = item.get("urls")
-    addresses = [each for each in urls if isinstance(each, dict)] if isinstance(urls, list) else []
     return DialogFile(
         id=text_from(item["id"]),
         name=text_from(item.get("name") or "") or best_language(item.get("displayName")),
@@ -115,6 +119,6 @@ def _file(item: dict[str, Any]) -> DialogFile:
                 media_type=text_from(each.get("mediaType") or ""),
                 for_people=each.get("consumerType") != "Api",
             )
-            for each in addresses
+            for each in _objects(item.get("urls"))
         ),
     )

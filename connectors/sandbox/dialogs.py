@@ -34,6 +34,8 @@ class DialogFile:
     expires_at: datetime | None = None
     authorized: bool = True
     """If false, its addresses are masked for every caller."""
+    withheld: bool = False
+    """The owner keeps it from every system user: a stub is all that is shown of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ that run out, and tokens with its own scope. What it was asked, it remembers: to
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +36,9 @@ class PretendOwner(Peer):
     `files` may be set while it runs.
     """
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, scope: str = "") -> None:
+        """Refuse tokens without `scope`, if there is one; their signatures are not checked."""
+        self._scope = scope
         self.files: dict[str, OwnedFile] = {}
         self._lock = threading.Lock()
         self._asked: list[Request] = []
@@ -68,8 +72,17 @@ class PretendOwner(Peer):
             return Response(status=404)
         if file.needs_token and "authorization" not in request.headers:
             return Response(status=200, body=b"<html>Logg inn</html>", headers=_HTML)
+        if file.needs_token and not self._admits(request.headers["authorization"]):
+            return Response(status=403)
         return Response(
             status=file.status,
             body=file.content,
             headers=(("Content-Type", file.media_type), *file.headers.items()),
         )
+
+    def _admits(self, authorization: str) -> bool:
+        if not self._scope:
+            return True
+        payload = authorization.removeprefix("Bearer ").split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return self._scope in str(claims.get("scope", "")).split()

@@ -90,7 +90,7 @@ def new_mailbox(
 
 @pytest.fixture(name="post")
 def new_post(tmp_path: Path) -> Iterator[DialogPost]:
-    with FakeAltinn() as altinn, PretendOwner() as owner:
+    with FakeAltinn() as altinn, PretendOwner(scope=SCOPE) as owner:
         client = altinn.ready_client(scopes=(*RECIPIENT_SCOPES, SCOPE))
         for party in (PARTY, OTHER):
             altinn.allow(client.client_id, party, [NAV, "eformidling-dpv-administrasjon", "app_x"])
@@ -100,4 +100,4 @@ def new_post(tmp_path: Path) -> Iterator[DialogPost]:
         made.mailbox.close()
 
 
-__all__ = ["NAV", "OTHER", "PARTY", "DialogPost", "new_post"]
+__all__ = ["NAV", "OTHER", "PARTY", "SCOPE", "DialogPost", "new_post"]

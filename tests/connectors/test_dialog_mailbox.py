@@ -9,12 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.sandbox.altinn3 import faults
+from connectors.sandbox.altinn3.access import RECIPIENT_SCOPES
 from connectors.sandbox.dialogs import DialogFile, PretendAddress, PretendTransmission
 from connectors.sandbox.letters import PretendLetter
 from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.core.model import PartState
 from tests.connectors.dialog_post import (
     PARTY,
+    SCOPE,
     DialogPost,
     new_post,  # noqa: F401  # a fixture
 )
@@ -82,6 +84,17 @@ def test_a_file_comes_from_its_owner(post: DialogPost) -> None:
     assert post.read(ref, part) == b"vedtak"
     assert post.altinn.count("transmissions") == before + 1
     assert len(post.owner.tokens) == 1
+
+
+def test_a_token_of_another_scope_does_not_do(post: DialogPost) -> None:
+    """The pretend owner takes its own scope only, as real ones do."""
+    rule = {"hosts": [post.owner.url], "scope": RECIPIENT_SCOPES[0]}
+    post.open(owners={"nav": rule})
+    dialog = post.add(PretendTransmission(files=(post.file(),)))
+    ref = next(each for key, each in post.refs().items() if key != dialog)
+    (part,) = post.mailbox.fetch(ref).parts
+    with pytest.raises(PartUnavailable, match="refuses"):
+        post.read(ref, part)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +225,37 @@ def test_all_parties_need_the_bell(post: DialogPost) -> None:
     """`bell = "off"` is not ignored where Dialogporten is asked which organisations there are."""
     with pytest.raises(ValidationError, match='bell = "off"'):
         post.open(system_user=PARTY, parties="all", bell="off")
+
+
+def test_a_dialog_that_is_deleted_while_its_letter_is_fetched(post: DialogPost) -> None:
+    """What is remembered of a dialog is forgotten when its letters cannot be asked for, so that the
+    next poll finds out that it is gone, and does not try for ever."""
+    dialog = post.add(PretendTransmission(files=(post.file(),)))
+    ref = next(each for key, each in post.refs().items() if key != dialog)
+    (part,) = post.mailbox.fetch(ref).parts
+    post.altinn.dialogs.delete(dialog)
+    with pytest.raises(MailboxUnavailable):
+        post.read(ref, part)
+    with pytest.raises(LetterGone):
+        post.mailbox.fetch(ref)
+
+
+def test_files_that_are_withheld_without_a_trace_are_noted(post: DialogPost) -> None:
+    """A file of which only a stub is shown is a part that is missing, in a transmission and in a
+    dialog that is opened: no letter is called complete that is not."""
+    rule = {"hosts": [post.owner.url], "scope": SCOPE, "seen": "allowed", "addresses": ["gui"]}
+    post.open(owners={"nav": rule})
+    address = PretendAddress(url=post.file().addresses[0].url, consumer="Gui")
+    files = (
+        DialogFile(addresses=(address,), display_name="a"),
+        DialogFile(addresses=(address,), display_name="b", withheld=True),
+    )
+    post.add(PretendTransmission(files=files), files=files)
+    for letter in post.letters():
+        assert [each.state for each in letter.parts] == [PartState.PRESENT, PartState.UNAVAILABLE]
+        assert letter.envelope.properties["notHad"] == {
+            "vedlegg-2": "the owner withholds it from this system user"
+        }
 
 
 def test_a_check_says_what_the_owner_table_allows(post: DialogPost) -> None:

@@ -6,7 +6,7 @@ Sources: Altinn/dialogporten, WebApi/Program.cs (WhenWritingNull) and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -70,7 +70,7 @@ def whole(record: DialogRecord, now: datetime) -> dict[str, Any]:
             "expiresAt": (
                 written_utc(record.dialog.expires_at) if record.dialog.expires_at else None
             ),
-            "attachments": [_file(each, record.id, now) for each in record.dialog.files],
+            **_attachments(record.dialog.files, record.id, record.created_at, now),
             "transmissions": [transmission(each, now) for each in shown],
             "excludedTransmissions": withheld or None,
             "guiActions": [],
@@ -96,7 +96,7 @@ def transmission(record: TransmissionRecord, now: datetime) -> dict[str, Any]:
         "type": sent.type,
         "sender": {"actorType": sent.sender},
         "content": _present(content),
-        "attachments": [_file(each, record.id, now) for each in sent.files],
+        **_attachments(sent.files, record.id, record.created_at, now),
         "navigationalActions": [],
     }
 
@@ -116,6 +116,23 @@ def _texts(text: str, media_type: str = "text/plain") -> dict[str, Any]:
     return {"value": [{"value": text, "languageCode": "nb"}], "mediaType": media_type}
 
 
+def _attachments(
+    files: Sequence[DialogFile], within: str, created_at: datetime, now: datetime
+) -> dict[str, Any]:
+    """Return what is shown, and stubs of what is withheld, if there are any."""
+    shown = [_file(each, within, now) for each in files if not each.withheld]
+    stubs = [
+        {"id": _file_id(each, within), "createdAt": written_utc(created_at)}
+        for each in files
+        if each.withheld
+    ]
+    return {"attachments": shown} | ({"excludedAttachments": stubs} if stubs else {})
+
+
+def _file_id(file: DialogFile, within: str) -> str:
+    return _id(within, file.display_name, *(each.url for each in file.addresses))
+
+
 def _file(file: DialogFile, within: str, now: datetime) -> dict[str, Any]:
     has_expired = file.expires_at is not None and file.expires_at <= now
     masked = EXPIRED if has_expired else UNAUTHORIZED if not file.authorized else ""
@@ -130,7 +147,7 @@ def _file(file: DialogFile, within: str, now: datetime) -> dict[str, Any]:
     ]
     return _present(
         {
-            "id": _id(within, file.display_name, *(each.url for each in file.addresses)),
+            "id": _file_id(file, within),
             "displayName": [{"value": file.display_name, "languageCode": "nb"}],
             "name": file.name,
             "urls": [_present(each) for each in urls],
