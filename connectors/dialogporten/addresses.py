@@ -11,11 +11,11 @@ import socket
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-from connectors.dialogporten.files import EXPIRED, UNAUTHORIZED
+from connectors.dialogporten.files import EXPIRED, HAS_EXPIRED, UNAUTHORIZED
 from connectors.dialogporten.owners import OwnerRule
 
 _MASKS = {
-    EXPIRED: "its address has expired",
+    EXPIRED: HAS_EXPIRED,
     UNAUTHORIZED: "the owner withholds it from this system user",
 }
 Resolver = Callable[[str], Iterable[str]]

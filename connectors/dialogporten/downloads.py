@@ -10,6 +10,7 @@ import structlog
 from connectors.altinn3.maskinporten import Tokens
 from connectors.dialogporten.addresses import Resolver, addresses_of, why_not
 from connectors.dialogporten.files import DialogFile, FileAddress
+from connectors.dialogporten.letters import state_for
 from connectors.dialogporten.owners import OwnerRule, TokenKind
 from connectors.net.http_client import Download, HttpClient
 from connectors.net.http_response import HttpResponse
@@ -52,8 +53,7 @@ class Downloads:
         Raises PartUnavailable, also while they are read: it never holds up the letter.
         """
         if reason := self.refusal(file, rule):
-            state = PartState.EXPIRED if "expired" in reason else PartState.UNAVAILABLE
-            raise self._unavailable(file, reason, state)
+            raise self._unavailable(file, reason, state_for(reason))
         reply = self._first(party, file, rule)
         with closing(reply):
             yield self._bounded(reply, file, rule)

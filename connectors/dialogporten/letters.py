@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from connectors.dialogporten.files import DialogFile, Transmission
+from connectors.dialogporten.files import HAS_EXPIRED, DialogFile, Transmission
 from connectors.dialogporten.owners import OwnerRule
 from connectors.dialogporten.wire import Dialog
 from daemon.core.model import Envelope, Letter, LetterRef, Part, PartState
@@ -140,15 +140,16 @@ def _part(file: DialogFile, number: int, reasons: Mapping[str, str]) -> Part:
         original_name=file.name or f"vedlegg-{number}",
         display_name=file.name,
         media_type=_media_type(file),
-        state=_state(reasons.get(file.id, "")),
+        state=state_for(reasons.get(file.id, "")),
         expires_at=file.expires_at,
     )
 
 
-def _state(reason: str) -> PartState:
+def state_for(reason: str) -> PartState:
+    """Return the state of a file that cannot be had for a reason; PRESENT without one."""
     if not reason:
         return PartState.PRESENT
-    return PartState.EXPIRED if "expired" in reason else PartState.UNAVAILABLE
+    return PartState.EXPIRED if reason == HAS_EXPIRED else PartState.UNAVAILABLE
 
 
 def _media_type(file: DialogFile) -> str:

@@ -124,13 +124,15 @@ def test_a_file_that_cannot_be_had_is_its_own_state(
 
 
 def test_what_is_known_beforehand_is_not_tried(post: DialogPost) -> None:
-    """Expired and withheld files, and those for people only, are noted with their reason."""
+    """Expired and withheld files, those for people only and those on other servers, whatever they
+    are called, are noted with their reason."""
     now = post.altinn.clock.now()
     url = f"{post.owner.url}/1.pdf"
     files = (
         DialogFile(addresses=(PretendAddress(url=url),), display_name="a", expires_at=now),
         DialogFile(addresses=(PretendAddress(url=url),), display_name="b", authorized=False),
         DialogFile(addresses=(PretendAddress(url=url, consumer="Gui"),), display_name="c"),
+        DialogFile(addresses=(PretendAddress(url="https://expired.no/1"),), display_name="d"),
     )
     dialog = post.add(PretendTransmission(files=files))
     letter = next(each for each in post.letters() if each.envelope.external_id != dialog)
@@ -138,8 +140,9 @@ def test_what_is_known_beforehand_is_not_tried(post: DialogPost) -> None:
         PartState.EXPIRED,
         PartState.UNAVAILABLE,
         PartState.UNAVAILABLE,
+        PartState.UNAVAILABLE,
     ]
-    assert set(letter.envelope.properties["notHad"]) == {"a", "b", "c"}
+    assert set(letter.envelope.properties["notHad"]) == {"a", "b", "c", "d"}
     assert post.owner.asked == ()
 
 
