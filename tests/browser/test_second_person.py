@@ -118,18 +118,19 @@ def test_one_who_leaves_hands_over(careful_site: Site, new_visitor: NewVisitor) 
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "shown"),
     [
-        "/routing/proposals",
-        "/routing/approvals",
-        "/routing/approvals/1",
-        "/admin/handover/ola?to=kari",
+        ("/routing/proposals", "proposal"),
+        ("/routing/approvals", "approval"),
+        ("/routing/approvals/1", "approval"),
+        ("/admin/handover/ola?to=kari", "holding"),
     ],
 )
 def test_each_page_on_the_way_is_accessible(
-    careful_site: Site, new_visitor: NewVisitor, path: str
+    careful_site: Site, new_visitor: NewVisitor, path: str, shown: str
 ) -> None:
     """With a proposal, a table that waits for the user, and what somebody holds."""
     visitor = new_visitor(at=careful_site)
     visitor.go(path)
+    expect(visitor.page.get_by_test_id(shown).first).to_be_visible()
     _accessible(visitor)

@@ -230,7 +230,9 @@ class DestinationContract:
         )
         assert len(receiver.received()) == 1
 
-    def test_closing_twice_is_harmless(self, receiver: Receiver) -> None:
-        """A destination may be closed more than once."""
+    def test_closing_twice_is_harmless(self, receiver: Receiver, make_parcel: MakeParcel) -> None:
+        """A destination may be closed more than once, and what it delivered stays."""
+        receiver.destination.deliver(make_parcel())
         receiver.destination.close()
         receiver.destination.close()
+        assert len(receiver.received()) == 1

@@ -208,8 +208,10 @@ def test_every_trouble_is_a_mailbox_error(place: Place) -> None:
 
 
 def test_closing_twice_is_fine(place: Place) -> None:
-    """A mailbox may be closed more than once, used or not."""
+    """A mailbox may be closed more than once, used or not, and lists what it did before."""
+    letter = place.put("a letter")
     place.mailbox.close()
-    place.refs()
+    assert set(place.refs()) == {letter}
     place.mailbox.close()
     place.mailbox.close()
+    assert set(place.refs()) == {letter}

@@ -292,10 +292,14 @@ def test_a_full_disk_is_told_from_a_broken_one(opened: Database) -> None:
         session.add(RoutingVersion(version="x", text="x" * 1_000_000, in_force_since=NOW))
 
 
-def test_closing_twice(opened: Database) -> None:
-    """A store may be closed twice."""
+def test_closing_twice(opened: Database, database: Path) -> None:
+    """A store may be closed twice, and leaves no file open."""
+    with opened.write() as session:
+        add(session, "a")
     opened.close()
     opened.close()
+    files = [each.resolve() for each in Path("/proc/self/fd").iterdir()]
+    assert not [each for each in files if each.parent == database.resolve().parent]
 
 
 def test_what_failed_before_an_upgrade_fails_since_then(tmp_path: Path) -> None:

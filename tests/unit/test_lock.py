@@ -281,4 +281,6 @@ def test_who_asks_keeps_no_service_from_starting(tmp_path: Path) -> None:
     with database.with_name("x.db.lock").open() as asking:
         fcntl.flock(asking, fcntl.LOCK_SH)
         threading.Timer(0.03, fcntl.flock, (asking, fcntl.LOCK_UN)).start()
-        InstanceLock(database).release()
+        lock = InstanceLock(database)
+    assert store_use(database).in_use
+    lock.release()

@@ -47,6 +47,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
     """Without a manager, or with one that is gone, nothing fails."""
     SystemdNotifier({}).ready("well")
     SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).watchdog()
+    assert list(tmp_path.iterdir()) == []
 
 
 _WITHOUT_FILES = """\

@@ -107,10 +107,11 @@ def test_what_is_not_in_a_template_would_be_found(text: str, why: str) -> None:
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=_name)
 def test_every_template_can_be_read(path: Path) -> None:
-    """Every template is valid, those included that no test of a page renders."""
-    Environment(autoescape=True, extensions=["jinja2.ext.i18n"]).parse(
+    """Every template is valid, those included that no test of a page renders, and has a content."""
+    template = Environment(autoescape=True, extensions=["jinja2.ext.i18n"]).parse(
         path.read_text(encoding="utf-8")
     )
+    assert template.body
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)

@@ -216,8 +216,9 @@ def test_an_address_holds_the_query(query: LetterQuery) -> None:
 def test_nothing_in_an_address_is_an_error(
     finder: LetterFinder, parameters: dict[str, str], after: str | None
 ) -> None:
-    """Whatever an address says, there is a list."""
-    finder.look(LetterQuery.of(parameters), None, after)
+    """Whatever an address says, there is a list, with no more letters than it counts."""
+    found = finder.look(LetterQuery.of(parameters), None, after)
+    assert len(found.letters) <= found.total <= COUNT
 
 
 @pytest.mark.parametrize(
