@@ -90,8 +90,8 @@ def new_world(tmp_path: Path) -> Iterator[World]:
 
 
 def goes_everywhere(world: World, odd: set[str]) -> None:
-    """Two polls, and what is due delivered: every letter is here and everywhere, and so is one that
-    comes after them all."""
+    """Check that after two polls and deliveries every letter is here and everywhere, and so is one
+    that comes after them all."""
     plain = world.publish()
     first = world.poll()
     assert first.problems == []

@@ -125,7 +125,7 @@ def bad_times(world: BellWorld, office: Office, rounds: BellRounds, count: int) 
 
 
 def all_is_here(world: BellWorld, office: Office, rounds: BellRounds) -> None:
-    """In peace, and within a day, every letter is here."""
+    """Check that in peace, and within a day, every letter is here."""
     world.altinn.faults.clear()
     world.altinn.allow(world.client.client_id, OTHER, [TAX])
     office.finish()
