@@ -1,4 +1,4 @@
-"""The settings that mailboxes share that are read as a system user: who, where and for whom."""
+"""The settings shared by mailboxes that are read as a system user: who, where and for whom."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _some_parties(parties: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 class SystemUserSettings(HttpMailboxSettings):
-    """The options that such mailboxes share."""
+    """The options shared by mailboxes that are read as a system user."""
 
     environment: Literal["prod", "tt02"] | None = None
     maskinporten_url: str = Field(default="", validate_default=True)
@@ -146,7 +146,7 @@ class SystemUserSettings(HttpMailboxSettings):
 
     @model_validator(mode="after")
     def _all_can_be_found(self) -> Self:
-        """Require what `parties = "all"` needs, and nothing that only it uses without it."""
+        """Require what `parties = "all"` needs, and refuse what only makes sense with it."""
         if self.finds_parties and self.system_user is None:
             raise ValueError(
                 'has parties = "all" without system_user; write the number of the organisation '

@@ -1,7 +1,7 @@
 """Which addresses of files may be called: only https, only an owner's own servers, only outside.
 
-What a dialog says is not trusted: an address there could lead to this network, or a token to
-somebody else.
+What a dialog says is not trusted: an address in it could lead into this network, or send a token
+to a stranger.
 """
 
 from __future__ import annotations

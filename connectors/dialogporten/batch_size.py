@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-_SLOW = 5.0  # seconds; a search that takes over 20 is broken off there
+_SLOW = 5.0  # seconds; Dialogporten aborts a search that takes over 20
 _FAST = 1.0
 
 
@@ -33,7 +33,7 @@ class BatchSize:
             self._size = most if has_grown else min(self._size, most)
 
     def answered(self, seconds: float, parties: int) -> None:
-        """Note how long a search of so many parties took."""
+        """Note how long a search of this many parties took."""
         with self._lock:
             if seconds >= _SLOW:
                 self._size = max(1, min(self._size, parties // 2))
@@ -41,6 +41,6 @@ class BatchSize:
                 self._size = min(self._limit, self._size + max(1, self._size // 10))
 
     def refused(self, parties: int) -> None:
-        """Note that a search of so many parties was refused, or was not answered."""
+        """Note that a search of this many parties was refused or not answered."""
         with self._lock:
             self._size = max(1, min(self._size, parties // 2))

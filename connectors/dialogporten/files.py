@@ -17,7 +17,7 @@ from daemon.core.outside_values import is_storable, json_from, text_from, time_f
 EXPIRED = "urn:dialogporten:expired"
 UNAUTHORIZED = "urn:dialogporten:unauthorized"
 HAS_EXPIRED = "its address has expired"
-"""Why a file cannot be had whose owner no longer shows its address."""
+"""Why a file is unavailable if its owner no longer shows its address."""
 _CORRESPONDENCE = "/correspondence/api/v1/correspondence/"
 
 

@@ -66,8 +66,8 @@ def letter_from(
 ) -> Letter:
     """Return the letter as it is stored.
 
-    `files` are its attachments as far as they are known, and `reasons` say by id why one cannot be
-    had. `withheld` is how many transmissions of the dialog are kept from the system user.
+    `files` are its attachments as far as they are known, and `reasons` say by id why one is
+    unavailable. `withheld` is how many transmissions of the dialog are kept from the system user.
     """
     dialog, transmission = letter
     parts = tuple(_part(each, number, reasons) for number, each in enumerate(files, start=1))
@@ -107,7 +107,7 @@ def letter_from(
 def _missing(
     parts: Sequence[Part], reasons: Mapping[str, str], hidden: int, withheld: int
 ) -> dict[str, str]:
-    """Return what cannot be had of the letter, and why."""
+    """Return what is unavailable of the letter, and why."""
     missing = {
         each.original_name: reasons[each.external_id]
         for each in parts
@@ -146,12 +146,12 @@ def _part(file: DialogFile, number: int, reasons: Mapping[str, str]) -> Part:
 
 
 def state_for(reason: str) -> PartState:
-    """Return the state of a file that cannot be had for a reason; PRESENT without one."""
+    """Return the state of a file that is unavailable for this reason; PRESENT without one."""
     if not reason:
         return PartState.PRESENT
     return PartState.EXPIRED if reason == HAS_EXPIRED else PartState.UNAVAILABLE
 
 
 def _media_type(file: DialogFile) -> str:
-    told = (each.media_type for each in file.addresses if each.media_type)
-    return next(told, "application/octet-stream")
+    named = (each.media_type for each in file.addresses if each.media_type)
+    return next(named, "application/octet-stream")

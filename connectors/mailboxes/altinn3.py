@@ -116,7 +116,7 @@ class Altinn3:
         self._channels = channels_of(self._settings, self._resources, self._parties)
 
     def find_parties(self) -> Sequence[NamedParty]:
-        """Ask Dialogporten for whom the system user may act, in one call that leaves no trace.
+        """Ask Dialogporten which organisations the system user may act for; leaves no trace.
 
         Raises MailboxUnavailable or AccessRefused.
         """
@@ -291,9 +291,8 @@ class Altinn3:
     def discover(self) -> Iterator[Discovered]:
         """Find each party's resources.
 
-        Of organisations that one system user acts for, those of the first few.
-
-        Those that the registry has for the services, those in use, and configured or presumed ones.
+        These are what the registry has for the services, those in use, and configured or presumed
+        ones. Where one system user acts for all, only the first few organisations are looked at.
         """
         if self.finds_parties:
             check_found_parties(self.find_parties, self.use_parties)

@@ -1,8 +1,8 @@
 """The mailbox of Dialogporten: letters that agencies keep themselves, read as a system user.
 
 Here are its settings and the wiring of connectors/dialogporten. Dialogs that mirror letters of
-Correspondence are left to the mailbox `altinn3`. Nothing is opened, and nobody is told that a
-letter was seen, unless the rule of its owner allows it.
+Correspondence are left to the mailbox `altinn3`. No dialog is opened, which would mark it as seen,
+unless the rule of its owner allows it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,10 @@ class DialogMailbox:
         return self._channels
 
     def find_parties(self) -> Sequence[NamedParty]:
-        """Ask for whom the system user may act. Raises MailboxUnavailable or AccessRefused."""
+        """Ask which organisations the system user may act for; leaves no trace.
+
+        Raises MailboxUnavailable or AccessRefused.
+        """
         return self._client.wanted_parties(self._settings)
 
     def use_parties(self, numbers: Sequence[str]) -> None:
@@ -129,9 +132,9 @@ class DialogMailbox:
         return Listing(refs=refs, shortfall=shortfall)
 
     def fetch(self, ref: LetterRef) -> Letter:
-        """Return the letter with what is known of its files; its owner is told nothing.
+        """Return the letter with what is known of its files.
 
-        The exception is an owner whose rule allows that its dialogs are opened.
+        Leaves no trace, unless its owner's rule allows its dialogs to be opened.
         """
         letter = self._dialogs.letter(ref)
         rule = self._rule(letter.dialog)

@@ -144,7 +144,7 @@ class HttpClient:
     def batch(self, at_once: int) -> Iterator[HttpBatch]:
         """Make many calls at once in this thread, at most `at_once`; see HttpBatch.
 
-        What has not ended when the block is left is broken off.
+        What has not ended when the block is left is aborted.
         """
         with self._pool.lend() as transfers:
             yield HttpBatch(

@@ -39,8 +39,8 @@ class _Window:
 class Pacer:
     """A token bucket of `rate` calls a second, and `burst` of them at once. From any thread.
 
-    With 0 there is no limit until the server refuses a call. `clock` counts seconds from
-    any start.
+    A rate of 0 is unlimited until the server refuses calls. `clock` counts seconds from any
+    start.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Pacer:
             self._waited -= wait
 
     def refused(self, url: str, retry_after: float | None) -> None:
-        """Note that the server refused a call as one too many: nobody calls for a while.
+        """Note that the server refused a call as one too many: all calls wait for a while.
 
-        The pace is halved, if it refuses many: a few may have other reasons, and then nobody waits
-        but for as long as the server says.
+        The pace is halved only if it refuses many. A few may have other reasons, and then calls
+        wait no longer than the server says.
         """
         if urlsplit(url).netloc != self._host:
             return

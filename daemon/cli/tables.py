@@ -108,7 +108,7 @@ def print_list(
     cut: Sequence[tuple[str, int]] = (),
     many: str = "",
 ) -> None:
-    """Print rows as `print_table` does; without any, that there is no such thing, in one line."""
+    """Print rows as `print_table` does; without any, one line that says there are none."""
     every = list(rows)
     if every:
         print_table(columns, every, cut=cut)

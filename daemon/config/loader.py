@@ -103,7 +103,7 @@ class RetentionSettings(BaseModel):
 class ApiSettings(BaseModel):
     """`[api]`: the pull API, for programs that a webhook notifies and that then fetch letters.
 
-    Without the section there is no API.
+    The API is off without this section.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -138,7 +138,7 @@ class AlertSettings(BaseModel):
 class MonitoringSettings(BaseModel):
     """`[monitoring]`: the monitoring endpoint, which has no authentication.
 
-    Keep it on this machine. Without the section there is no endpoint.
+    Keep it on this machine. It is off without this section.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

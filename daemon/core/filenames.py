@@ -89,7 +89,7 @@ def is_plain_name(name: str) -> bool:
 def _ascii(text: str) -> str:
     """Return `text` in lower case, without accents, and with Latin letters written in ASCII.
 
-    What has no such form stays as it is.
+    Characters without such a form stay as they are.
     """
     if text.isascii():
         return text.lower()

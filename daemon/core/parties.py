@@ -1,4 +1,4 @@
-"""What a mailbox offers that can find out by itself for whom it may read letters."""
+"""What a mailbox offers that finds out by itself which organisations it may read for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed links to one reminder: whoever has one was sent it. Pure.
+"""Signed links to one reminder: only its addressee was sent one. Pure.
 
 A link carries the reminder's id and a part of an HMAC-SHA-256 over it (RFC 2104, truncated to 128
 bits), in the alphabet of addresses.

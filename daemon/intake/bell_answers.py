@@ -26,7 +26,7 @@ class Hearing:
         """`asked_until` is what the last run of the service recorded, if there was one."""
         self._begins, self._overlap = asked_until, overlap
         self._patience = max(poll_every - every / 2, timedelta())
-        """How long nobody need have asked for a party: about an interval of polls."""
+        """How long a party may go without an answer or a list: about an interval of polls."""
         self._until: dict[str, datetime] = {}
         self._read_at: dict[str, datetime] = {}
         self._refused_at: dict[str, datetime] = {}
@@ -89,7 +89,7 @@ class Hearing:
         return self._until.keys() - self.heard
 
     def unheard(self, now: datetime) -> set[str]:
-        """Return those for whom nobody has asked for about an interval of polls."""
+        """Return those without an answer or a list for about an interval of polls."""
         return {
             each
             for each in self.not_heard

@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 OVERLAP = timedelta(minutes=10)
 """How far behind the time up to which the bell was asked it is asked again."""
 _CHANNELS = 110
-"""At least so many channels may be listed in a round: those of ten parties."""
+"""How many channels may always be listed in a round: those of ten parties."""
 _DAY = timedelta(days=1)
 _HEARD_EVERY = timedelta(minutes=5)
 
@@ -116,7 +116,7 @@ class BellRounds:
         return summary
 
     def _ask(self, summary: RoundSummary, now: datetime, stopping: threading.Event) -> None:
-        """Ask the bell for everyone whose turn it is; a fault of it is no answer."""
+        """Ask the bell about each party whose turn it is; a fault counts as no answer."""
         asked_until = self._hearing.asked_until()
         outcome = call_connector(
             partial(self._hear, summary, now, stopping), mailbox=self._mailbox.name
@@ -236,7 +236,7 @@ class BellRounds:
     def _list(
         self, summary: RoundSummary, stopping: threading.Event, on_stored: Callable[[], None]
     ) -> None:
-        """List what was never listed, what fails, and whomever the bell did not answer for."""
+        """List what was never listed, what fails, and parties that the bell said nothing of."""
         now = self._clock()
         unheard = self._hearing.unheard(now)
         failing = {(each.party, each.resource) for each in self._failing()}

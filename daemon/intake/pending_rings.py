@@ -1,8 +1,8 @@
 """Rings that are not dealt with yet: a letter may ring before it is published.
 
-A dialog is there before its letter is, so a letter that a ring leads to may not be had at first.
-It is asked for again, ever more seldom, until it is here; after a day it is left to the daily
-comparison.
+A dialog exists before its letter is published, so a ring may lead to a letter that is not available
+yet. It is asked for again, less and less often, until it is here; after a day it is left to the
+daily comparison.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GIVEN_UP = timedelta(days=1)
 _LISTS = 4
 """How often a channel is listed for rings whose letters are not known one by one."""
 FEW = 3
-"""At most so many letters of one channel are looked up; for more, one list is cheaper."""
+"""How many letters of one channel are looked up at most; for more, one list is cheaper."""
 
 Place = tuple[str, str]
 """A party and a resource."""

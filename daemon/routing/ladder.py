@@ -1,8 +1,8 @@
 """The ladder: who is told of a letter that nobody has acknowledged, and when. Pure.
 
 When the time is up, the recipients' members and their deputy are told, after the same time again
-the manager, then the last resort. Everyone follows covers. A step that has nobody is left out, so
-the next one takes its place; if none has anybody, those are told who keep the routing table.
+the manager, then the last resort. Covers apply to everyone. A step without people is left out, so
+the next one takes its place; if all steps are empty, the keepers of the routing table are told.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class ContentStore:
         try:
             make_folder(folder)
             make_folder(self._temporary)
-            # open before anything is written, so that BatchSync is told of every failure
+            # open before anything is written, so that BatchSync learns of every failure
             self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             weakref.finalize(self, os.close, self._root)
         except OSError as error:

@@ -1,8 +1,8 @@
 """Publications of the routing table, in two steps around the moment when its file is replaced.
 
 The first step is durable before the file is touched. So after a crash at any point the file says
-whether the table was published, and the history is completed by whoever looks first: the page, or
-the service when it activates the table.
+whether the table was published, and the history is completed by the first to look: the page, or the
+service when it activates the table.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ class Queries:
     def tombstone(self, name: str) -> Tombstone | None:
         """Return what is left of a letter whose metadata was deleted, by the same names.
 
-        None if there is no such letter, or it is stored. Raises OperatorError if there are several.
+        None if it is unknown or still stored. Raises OperatorError if there are several.
         """
         key = col(Tombstone.message_id)
         found = list(

@@ -74,7 +74,7 @@ class Monitoring:
     """Returns what only the running service knows; None for what it has stored of that."""
 
     shared: SharedHealth = field(default_factory=SharedHealth)
-    """What alerts have found some seconds ago is told here as well."""
+    """Has what alerts found a few seconds ago, which is reported here too."""
 
     def application(self) -> Starlette:
         """Return the endpoint as an ASGI application."""

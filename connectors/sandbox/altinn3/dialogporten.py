@@ -1,7 +1,7 @@
 """Dialogporten's endpoints for end users: who may call, what is accepted, and what is answered.
 
-Searches, lookups and transmissions leave no trace; GET of a dialog writes the seen log, whoever
-calls. Rights are cached, so that a new delegation shows after a quarter of an hour. Sources:
+Searches, lookups and transmissions leave no trace; GET of a dialog always writes the seen log.
+Rights are cached, so that a new delegation shows after a quarter of an hour. Sources:
 Altinn/dialogporten, WebApi/Endpoints/V1/EndUser, InfrastructureExtensions.cs,
 DialogSeenLogWriter.cs, …/EndUser/IdentifierLookup, …/EndUser/Parties.
 """

@@ -195,8 +195,8 @@ class FakeAltinn(Peer):
     ) -> str:
         """Return a token as Maskinporten gives it, exchanged or not, without a request.
 
-        For exploring the sandbox by hand. Raises LookupError if there is no such client or no such
-        system user.
+        For exploring the sandbox by hand. Raises LookupError if the client or the system user is
+        unknown.
         """
         client, user = (
             self.access.client(client_id),

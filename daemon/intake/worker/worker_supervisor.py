@@ -83,7 +83,7 @@ class WorkerSupervisor:
         backoff: Backoff,
         on_trouble: Callable[[bool], None] = do_nothing,
     ) -> None:
-        """Keep the parts; `on_trouble` is told whether workers keep ending."""
+        """Keep the parts; `on_trouble` is called with whether workers keep ending."""
         self.number = number
         self._server, self._time_now, self._release = server, time_now, release
         self._backoff, self._on_trouble = backoff, on_trouble
@@ -101,7 +101,7 @@ class WorkerSupervisor:
         """Workers that have ended since one has stored something."""
         self._next_fork = self._next_ping = 0.0
         self._said = time_now()
-        """The time that workers were told last."""
+        """The time last sent to the workers."""
         self._past_seconds = 0.0
         """Processor time of those that have ended."""
         self._past_paces: list[PaceNumbers] = []

@@ -35,7 +35,7 @@ class SignedIn:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        if is_calendar(scope["path"]):  # it shows the same to everybody, whoever has a session
+        if is_calendar(scope["path"]):  # it is the same with and without a session
             request.state.user = None
             await self._app(scope, receive, send)
             return
@@ -47,7 +47,7 @@ class SignedIn:
 
 
 def is_calendar(path: str) -> bool:
-    """Whether an address is that of a calendar, which nobody logs in for."""
+    """Whether an address is that of a calendar, which needs no log-in."""
     return _CALENDAR.fullmatch(path) is not None
 
 

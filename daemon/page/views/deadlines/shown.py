@@ -1,7 +1,7 @@
 """What is shown of a deadline, in lists and in calendars; of a confidential letter no words.
 
 Letters that are not confidential come from the index. The others are few, come from the store, and
-are only for whom may open them.
+are shown only to those who may open them.
 """
 
 from __future__ import annotations
