@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
@@ -49,6 +49,9 @@ class Dialogporten:
         self.widest: int | None = None
         self.names: dict[str, str] = {}
         """Names of parties, by organisation number."""
+        self.main_units: dict[str, str] = {}
+        """The main unit of each sub unit; the list of parties shows units below it."""
+        self.deleted_parties: set[str] = set()
         self._access, self._tokens, self._clock = access, tokens, clock
         self._lock = threading.Lock()
         self._rights: dict[str, tuple[datetime, Mapping[str, frozenset[str]]]] = {}
@@ -166,19 +169,21 @@ class Dialogporten:
         accept = request.headers.get("accept", "*/*")
         if not any(kind in accept for kind in ("application/json", "*/*")):
             return Response(status=406)
-        numbers = sorted(self._rights_of(bearer))
-        return _json({"authorizedParties": [self._party(each) for each in numbers]})
+        numbers = self._rights_of(bearer).keys()
+        mains = sorted({self.main_units.get(each, each) for each in numbers})
+        return _json({"authorizedParties": [self._party(each, numbers) for each in mains]})
 
-    def _party(self, number: str) -> dict[str, Any]:
+    def _party(self, number: str, allowed: Collection[str]) -> dict[str, Any]:
+        units = sorted(each for each in allowed if self.main_units.get(each) == number)
         return {
             "party": urn(number),
             "partyUuid": str(uuid5(NAMESPACE_URL, number)),
             "partyId": int(number) % 100_000_000,
             "name": self.names.get(number, f"VIRKSOMHET {number}"),
             "partyType": "Organization",
-            "isDeleted": False,
-            "hasOnlyAccessToSubParties": False,
-            "subParties": [],
+            "isDeleted": number in self.deleted_parties,
+            "hasOnlyAccessToSubParties": number not in allowed,
+            "subParties": [self._party(each, allowed) for each in units],
         }
 
     def _admitted(

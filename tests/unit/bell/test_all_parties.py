@@ -132,6 +132,19 @@ def test_a_list_that_is_not_answered_for_long(world: BellWorld) -> None:
     assert problems.all() == ()
 
 
+def test_only_what_may_be_read_of_the_tree_is_read(world: BellWorld) -> None:
+    """Sub units are found below their main unit, which is left out if it may not be read itself;
+    so is an organisation that is deleted."""
+    fourth = "964965226"
+    for party in (PARTY, OTHER, fourth):
+        client(world, party)
+    world.altinn.dialogporten.main_units = {OTHER: THIRD}
+    world.altinn.dialogporten.deleted_parties = {fourth}
+    _, watch, _ = start(world)
+    watch.refresh("altinn")
+    assert read(world) == {PARTY, OTHER}
+
+
 def test_the_operator_corrects_the_list(world: BellWorld) -> None:
     """`exclude` is never read, `include` always."""
     client(world, PARTY)
