@@ -83,13 +83,13 @@ class DeadlineWarnings:
         return count
 
     def due_mails(self, now: datetime) -> list[WarningMail]:
-        """Return the mails that may be sent now."""
-        due = col(DeadlineWarning.try_at) <= now
-        some_mails = select(DeadlineWarning.mail).where(due).distinct().limit(_AT_ONCE)
-        wanted = (  # all of a mail, which is recorded as a whole
+        """Return the mails that may be sent now, each with all of its warnings."""
+        due = col(DeadlineWarning.try_at)
+        mails = select(DeadlineWarning.mail).where(due <= now).distinct().limit(_AT_ONCE)
+        wanted = (
             select(DeadlineWarning)
-            .where(due, col(DeadlineWarning.mail).in_(some_mails))
-            .order_by(col(DeadlineWarning.try_at), col(DeadlineWarning.id))
+            .where(col(DeadlineWarning.mail).in_(mails), due.is_not(None))
+            .order_by(due, col(DeadlineWarning.id))
         )
         found: defaultdict[UUID, list[DeadlineWarning]] = defaultdict(list)
         for row in self._database.rows(wanted):

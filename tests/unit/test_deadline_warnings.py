@@ -207,3 +207,16 @@ def test_it_goes_with_the_letter(office: Office) -> None:
     assert office.store.deadline_warnings.given([key])
     delete_all(office.store, key)
     assert office.store.deadline_warnings.given([key]) == set()
+
+
+def test_a_mail_has_all_of_its_warnings(office: Office) -> None:
+    """However many there are at once: those that a mail lacked would be recorded as given."""
+    store = office.store
+    letters = {keep(store, str(number)) for number in range(600)}
+    office.mail.deaf = repeat(TemporaryFailure("the server is down"))
+    office.at(FIVE_BEFORE)
+    said: set[UUID] = set()
+    while mails := store.deadline_warnings.due_mails(ONE_BEFORE):
+        said.update(each.message_id for each in mails[0].warnings)
+        store.deadline_warnings.told(mails[0].id, ONE_BEFORE)
+    assert said == letters
