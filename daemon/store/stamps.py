@@ -11,7 +11,7 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session
 
 from daemon.core.awaited import AwaitedLetter, Reminder
-from daemon.core.bookkeeping import Bookmark, RoutingVersion
+from daemon.core.bookkeeping import Bookmark, DeadlineWarning, RoutingVersion
 from daemon.core.digests import Digest, DigestRound
 from daemon.core.model import Delivery, DeliveryState, Mark, MarkState, Message
 from daemon.core.times import norwegian_day
@@ -21,7 +21,9 @@ _APART = timedelta(hours=1)
 _MESSAGES, _DELIVERIES = table_of(Message), table_of(Delivery)
 _MARKS, _BOOKMARKS, _VERSIONS = table_of(Mark), table_of(Bookmark), table_of(RoutingVersion)
 _AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
-_DIGESTS, _ROUNDS = table_of(Digest), table_of(DigestRound)
+_WARNINGS, _DIGESTS, _ROUNDS = (table_of(kind) for kind in (DeadlineWarning, Digest, DigestRound))
+_MAILS = (_REMINDERS, _WARNINGS, _DIGESTS)
+"""What is mailed to people, by when it is tried."""
 _UNDONE = _DELIVERIES.c.state.in_(
     (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
 )
@@ -60,6 +62,8 @@ class Stamps:
         """
         changed, wrong = 0, partial(_wrong, first=first, last=last, latest=now if certain else None)
         with self._database.write() as session:
+            if certain:
+                _forget_what_comes(session, now)
             for table, name, which in (
                 (_MESSAGES, "fetched_at", None),
                 (_DELIVERIES, "created_at", _UNDONE),
@@ -68,16 +72,14 @@ class Stamps:
                 (_AWAITED, "begun_at", _AWAITED.c.look_at.is_not(None)),
                 (_AWAITED, "rejected_at", None),
                 (_AWAITED, "look_at", None),
-                (_REMINDERS, "planned_at", None),
-                (_REMINDERS, "try_at", None),
+                *((each, "planned_at", None) for each in _MAILS),
+                *((each, "try_at", None) for each in _MAILS),
                 (_BOOKMARKS, "succeeded_at", None),
                 (_BOOKMARKS, "failed_at", None),
             ):
                 done = session.execute(_dated(table, name, wrong(table.c[name]), which, now))
                 changed += int(getattr(done, "rowcount", 0))
             if certain:
-                for kind in (_DIGESTS, _ROUNDS):  # those of a day that comes are not done yet
-                    session.execute(delete(kind).where(kind.c.day > norwegian_day(now)))
                 session.execute(
                     _dated(_BOOKMARKS, "position", _BOOKMARKS.c.position > now + _APART, None, now)
                 )
@@ -94,13 +96,20 @@ class Stamps:
                 (_DELIVERIES, "due_at", _WAITING),
                 (_MARKS, "due_at", _NOT_DONE),
                 (_AWAITED, "look_at", None),  # which only looks again
-                (_REMINDERS, "try_at", None),
+                *((each, "try_at", None) for each in _MAILS),
             ):
                 done = session.execute(
                     _dated(table, name, table.c[name] > now + longest, which, now)
                 )
                 changed += int(getattr(done, "rowcount", 0))
         return changed
+
+
+def _forget_what_comes(session: Session, now: datetime) -> None:
+    """Let people be told, when it is time, what they were told of a day that had not come."""
+    session.execute(delete(_WARNINGS).where(_WARNINGS.c.planned_at > now + _APART))
+    for kind in (_DIGESTS, _ROUNDS):
+        session.execute(delete(kind).where(kind.c.day > norwegian_day(now)))
 
 
 def _put_tables_right(session: Session, wrong: ColumnElement[bool], now: datetime) -> int:

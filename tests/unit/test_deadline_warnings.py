@@ -200,6 +200,35 @@ def test_the_clock_goes_back_and_forth(office: Office) -> None:
         assert office.at(FIVE_BEFORE + timedelta(days=days)) == 0
 
 
+def test_a_clock_that_was_ahead_leaves_no_warning_out(office: Office) -> None:
+    """Who was warned of a day that had not come is warned again when it comes, by the same mail."""
+    keep(office.store)
+    assert office.at(FIVE_BEFORE) == 1
+    now = FIVE_BEFORE - timedelta(days=3)
+    office.store.stamps.put_right(FIVE_BEFORE, FIVE_BEFORE, now, certain=True)
+    assert [office.at(now), office.at(FIVE_BEFORE)] == [0, 1]
+    early, again = office.mail.told
+    assert early.id == again.id
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_mail_that_waits_for_a_wrong_time(office: Office, *, is_known: bool) -> None:
+    """A warning that could not be sent while the clock was ahead is tried when it is right again,
+    whether the service saw it being set back or not."""
+    keep(office.store)
+    office.mail.deaf = repeat(TemporaryFailure("the server is down"))
+    office.at(FIVE_BEFORE)
+    ahead = FIVE_BEFORE + timedelta(days=3)
+    office.at(ahead)
+    office.mail.deaf = iter(())
+    now = FIVE_BEFORE + timedelta(hours=2)
+    if is_known:
+        office.store.stamps.put_right(ahead, ahead + timedelta(hours=1), now, certain=True)
+    else:
+        office.store.stamps.pull_back(now, timedelta(hours=1))
+    assert office.at(now) == 1
+
+
 def test_it_goes_with_the_letter(office: Office) -> None:
     """A letter that retention deletes takes its warnings along."""
     key = keep(office.store)
