@@ -124,16 +124,21 @@ class Rerouter:
         A confidential letter stays as it is, unless a route for confidential post names the new
         one. Raises NotFound if the letter was deleted.
         """
+        while (changed := self._replace(message, old, new)) is None:
+            pass  # somebody moved the letter meanwhile
+        return changed
+
+    def _replace(self, message: UUID, old: str, new: str) -> Changed | None:
         letter, table = self.store.decisions.decided(message), self.table()
-        chosen = [new if each == old else each for each in letter.decision.chosen]
-        known = (each for each in dict.fromkeys(chosen) if each in table.recipients)
         facts = facts_of_stored(letter, self.clock())
-        changed = None
-        if not facts.confidential or new in table.appointed:
-            decision = assign(table, facts, *known, direct=tuple(letter.decision.direct))
-            decision = self._as_before(message, decision)
-            changed = self._carry_out(letter.message.id, decision, again=())
-        return changed or Changed(added=(), withdrawn=())
+        if facts.confidential and new not in table.appointed:
+            return Changed(added=(), withdrawn=())
+        made = letter.decision
+        chosen = [new if each == old else each for each in made.chosen]
+        known = (each for each in dict.fromkeys(chosen) if each in table.recipients)
+        decision = assign(table, facts, *known, direct=tuple(made.direct))
+        decision = self._as_before(message, decision)
+        return self._carry_out(message, decision, again=(), after=made.number)
 
     def apply(
         self, since: datetime, on_change: Callable[[UUID, Changed], object] = do_nothing

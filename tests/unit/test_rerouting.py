@@ -8,7 +8,9 @@ from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DeliveryState, MarkState, Policy, delivery_id
 from daemon.core.parcels import Receipt
 from daemon.intake.fetch import MarkPolicies
+from daemon.intake.rerouting import Rerouter
 from daemon.routing.decide import OPERATOR
+from daemon.routing.table import Table
 from daemon.store import results
 from tests.unit.conftest import NOW, SECRET, newest_decision
 from tests.unit.office import (
@@ -205,3 +207,17 @@ def test_a_table_that_was_is_kept_with_its_decisions(office: Office) -> None:
     versions = [each.routing_version for each in office.store.queries.decisions(key)]
     assert versions == [first, office.table.version]
     assert all(office.store.queries.table(version) for version in versions)
+
+
+def test_a_letter_that_is_moved_while_it_is_handed_over(office: Office) -> None:
+    """It stays where the person sent it who was faster."""
+    key = office.fetch()
+    moves = iter(["per"])
+
+    def table() -> Table:
+        for name in moves:
+            office.rerouter.route(key, name)
+        return office.table
+
+    Rerouter(store=office.store, table=table, clock=office.clock).replace(key, "kari", "ola")
+    assert newest_decision(office.store, "a").recipients == ["per"]
