@@ -15,7 +15,7 @@ def of_people(store: Store, now: datetime) -> Iterator[Problem]:
     """Yield what is wrong, by recipient. Raises StoreError."""
     for recipient, (_, overdue) in store.awaited.counts(now).items():
         if overdue:
-            text = f"{recipient}: not acknowledged in time: {overdue}"
+            text = f"{recipient or 'no recipient'}: not acknowledged in time: {overdue}"
             yield Problem(
                 kind="overdue",
                 about=recipient,

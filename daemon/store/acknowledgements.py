@@ -16,7 +16,7 @@ from daemon.core.accounts import Event
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
 from daemon.core.errors import OperatorError
 from daemon.core.model import Message
-from daemon.store import awaited
+from daemon.store import waits
 from daemon.store.database import Database
 from daemon.store.events import append
 from daemon.store.names import only
@@ -76,7 +76,7 @@ class Acknowledgements:
                 return last
             answer.number = last.number + 1 if last else 1
             session.add(answer)
-            follow = awaited.acknowledged if answer.state is _ACKNOWLEDGED else awaited.rejected
+            follow = waits.acknowledged if answer.state is _ACKNOWLEDGED else waits.rejected
             follow(session, answer.message_id, answer.at)
             append(session, _event(answer, actor))
         return answer

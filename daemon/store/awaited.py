@@ -19,15 +19,8 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from daemon.core.accounts import StoredGrant, User
-from daemon.core.awaited import (
-    AwaitedLetter,
-    AwaitedValues,
-    LadderStep,
-    Reminder,
-    reminder_id,
-)
-from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
-from daemon.core.model import Mark, MarkState, Message, Policy
+from daemon.core.awaited import AwaitedLetter, LadderStep, Reminder, reminder_id
+from daemon.core.model import Message
 from daemon.core.times import FIRST
 from daemon.core.working_days import term
 from daemon.routing.facts import is_guarded
@@ -42,6 +35,11 @@ _LOOK_AGAIN = (
     update(_AWAITED)
     .where(_AWAITED.c.message_id == bindparam("letter"))
     .values(look_at=bindparam("at"))
+)
+_DROP = (
+    update(_REMINDERS)
+    .where(_REMINDERS.c.id == bindparam("reminder"))
+    .values(try_at=None, last_error=None)
 )
 _MANY = 200  # letters that are planned in one transaction, which others wait for
 
@@ -161,7 +159,7 @@ class Awaited:
     def due_mails(self, now: datetime) -> list[DueMail]:
         """Return the mails that may be sent now; letters that were answered are left out.
 
-        A mail of which no letter is left is dropped.
+        Nobody is told of these any more.
         """
         with self._database.read() as session:
             ids = session.exec(
@@ -175,11 +173,15 @@ class Awaited:
                 .order_by(col(Message.fetched_at), col(Message.id))
             ).all()
         open_ones: defaultdict[UUID, list[tuple[Reminder, Message]]] = defaultdict(list)
+        moot: list[dict[str, UUID]] = []
         for reminder, message, awaited in rows:
             if awaited.look_at and awaited.decision == reminder.decision:
                 open_ones[reminder.mail].append((reminder, message))
-        for gone in {each for each in ids if each not in open_ones}:
-            self.told(gone, None)
+            else:
+                moot.append({"reminder": reminder.id})
+        if moot:
+            with self._database.write() as session:
+                session.connection().execute(_DROP, moot)
         return [_mail(each, some) for each, some in open_ones.items()]
 
     def told(self, mail: UUID, now: datetime | None) -> None:
@@ -233,7 +235,10 @@ class Awaited:
         return term(row.within).after(row.begun_at) if row and row.look_at else None
 
     def counts(self, now: datetime) -> dict[str, tuple[int, int]]:
-        """Return how many letters wait for each recipient, and how many of them are overdue."""
+        """Return how many letters wait for each recipient, and how many of them are overdue.
+
+        Under an empty name are those whose route names no recipient.
+        """
         as_text = type_coerce(_AWAITED.c.recipients, String)  # many have the same
         wanted = sql_select(_AWAITED.c.within, as_text, _AWAITED.c.begun_at).where(OPEN)
         groups: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
@@ -244,7 +249,7 @@ class Awaited:
         for (within, names), begun in groups.items():
             after = term(within).after
             late = sum(after(each) <= now for each in begun)
-            for name in json.loads(names):
+            for name in json.loads(names) or [""]:
                 waiting[name] += len(begun)
                 overdue[name] += late
         return {name: (count, overdue[name]) for name, count in waiting.items()}
@@ -260,51 +265,6 @@ class Awaited:
             keepers=tuple(sorted({each.user for each in grants} & here)),
             languages={each.name: each.language for each in users},
         )
-
-
-def begin(session: Session, values: AwaitedValues | None, message_id: UUID) -> None:
-    """Let a letter wait from a new decision on, or no more if it needs no acknowledgement.
-
-    One that somebody has acknowledged stays theirs, and waits no more: nobody could end that.
-    """
-    row = session.get(AwaitedLetter, message_id)
-    if values and not _is_acknowledged(session, message_id):
-        session.merge(AwaitedLetter(**values.model_dump()))
-    elif row:
-        row.look_at = None
-        session.add(row)
-
-
-def _is_acknowledged(session: Session, message_id: UUID) -> bool:
-    wanted = select(Acknowledgement.number).where(
-        Acknowledgement.message_id == message_id,
-        Acknowledgement.state == AcknowledgementState.ACKNOWLEDGED,
-    )
-    return session.exec(wanted.limit(1)).first() is not None
-
-
-def acknowledged(session: Session, message_id: UUID, now: datetime) -> None:
-    """End a letter's wait, and let the sender know where that is wanted."""
-    this = col(AwaitedLetter.message_id) == message_id
-    session.execute(update(AwaitedLetter).where(this).values(look_at=None, rejected_at=None))
-    session.execute(
-        update(Mark)
-        .where(
-            col(Mark.message_id) == message_id,
-            col(Mark.policy) == Policy.ACKNOWLEDGED,
-            col(Mark.state) == MarkState.WAITING,
-        )
-        .values(state=MarkState.DUE, due_at=now)
-    )
-
-
-def rejected(session: Session, message_id: UUID, now: datetime) -> None:
-    """Let those be told who can move the letter."""
-    this = (
-        col(AwaitedLetter.message_id) == message_id,
-        col(AwaitedLetter.look_at).is_not(None),
-    )
-    session.execute(update(AwaitedLetter).where(*this).values(look_at=now, rejected_at=now))
 
 
 def _taken(

@@ -28,11 +28,11 @@ from daemon.core.model import (
 )
 from daemon.routing.decide import OPERATOR
 from daemon.routing.facts import Facts, is_guarded
-from daemon.store.awaited import begin
 from daemon.store.covers import WAITING, Changed, withdrawn
 from daemon.store.database import Database, table_of
 from daemon.store.pages import LETTERS, pieces, row_number
 from daemon.store.results import release_marks
+from daemon.store.waits import begin
 
 _HANDED_OVER = frozenset({DeliveryState.CLAIMED, DeliveryState.DELIVERED})
 _MESSAGES, _ATTACHMENTS, _DECISIONS = (

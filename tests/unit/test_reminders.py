@@ -61,6 +61,21 @@ def test_an_acknowledgement_stops_the_ladder(desk: Desk) -> None:
     assert not desk.store.awaited.is_any()
 
 
+def test_a_mail_says_nothing_of_what_was_answered_meanwhile(desk: Desk) -> None:
+    """Nor is anybody recorded as told of that letter."""
+    answered, other = waiting_letter("a"), waiting_letter("b")
+    desk.store.letters.add([answered, other])
+    desk.mail.deaf = repeat(TemporaryFailure("the server is down"))
+    desk.look(days=2)
+    desk.mail.deaf = iter(())
+    desk.store.acknowledgements.acknowledge(answered.message.id, "kari", desk.clock(), KARI)
+    assert desk.look(days=0.1) == 2
+    for letter, is_told in ((answered, False), (other, True)):
+        found = desk.store.awaited.reminders(letter.message.id)
+        assert [each.try_at for each in found] == [None, None]
+        assert [each.told_at is not None for each in found] == [is_told, is_told]
+
+
 def test_a_rejected_letter_goes_on_to_others(desk: Desk) -> None:
     """Those who keep the table are told at once, and its members are not reminded of it."""
     desk.store.users.add("ruth@example.no", NOW, KARI, grants=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import repeat
 
 import pytest
@@ -10,8 +11,8 @@ from daemon.core.errors import TemporaryFailure
 from daemon.monitoring.acknowledging import of_people
 from daemon.store import Store
 from tests.unit.alerting import WakeEvent
-from tests.unit.conftest import Clock
-from tests.unit.reminding import Desk, waiting_letter
+from tests.unit.conftest import NOW, Clock, stored_letter
+from tests.unit.reminding import Desk, awaited, waiting_letter
 
 
 @pytest.fixture(name="desk")
@@ -31,6 +32,14 @@ def test_an_overdue_letter_is_a_problem_of_its_recipient(desk: Desk) -> None:
     assert shown(desk) == []
     desk.look(days=2)
     assert shown(desk) == [("overdue", "post", 1, False)]
+
+
+def test_an_overdue_letter_without_a_recipient_is_a_problem(desk: Desk) -> None:
+    """Its route names destinations only, so it is counted under no recipient's name."""
+    letter = stored_letter("b")
+    desk.store.letters.add([replace(letter, awaited=awaited(letter.message.id, NOW, ()))])
+    desk.look(days=2)
+    assert shown(desk) == [("overdue", "post", 1, False), ("overdue", "", 1, False)]
 
 
 def test_a_mail_server_that_stays_down_is_critical(desk: Desk) -> None:
