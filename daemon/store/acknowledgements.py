@@ -12,18 +12,16 @@ from uuid import UUID
 
 from sqlmodel import Session, col, select
 
-from daemon.core.accounts import Event
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState
 from daemon.core.errors import OperatorError
 from daemon.core.model import Message
 from daemon.store import waits
+from daemon.store.answers import event_of, in_words
 from daemon.store.database import Database
 from daemon.store.events import append
 from daemon.store.names import only
 from daemon.store.users import Actor
 
-LONGEST_NAME, LONGEST_NOTE = 100, 500
-"""Of who acknowledges, and of a note or reason, in characters."""
 _ACKNOWLEDGED = AcknowledgementState.ACKNOWLEDGED
 EVENTS = {state: f"letter-{state.value}" for state in AcknowledgementState}
 """The kinds of the events."""
@@ -78,7 +76,7 @@ class Acknowledgements:
             session.add(answer)
             follow = waits.acknowledged if answer.state is _ACKNOWLEDGED else waits.rejected
             follow(session, answer.message_id, answer.at)
-            append(session, _event(answer, actor))
+            append(session, event_of(answer, EVENTS[answer.state], actor))
         return answer
 
 
@@ -95,27 +93,5 @@ def last_answer(session: Session, message_id: UUID) -> Acknowledgement | None:
 def _answer(
     state: AcknowledgementState, message_id: UUID, by: str, now: datetime, note: str
 ) -> Acknowledgement:
-    by, note = by.strip(), note.strip()
-    if not by:
-        raise OperatorError("The name of the person is empty; give a name")
-    for what, text, longest in (("name", by, LONGEST_NAME), ("note", note, LONGEST_NOTE)):
-        if len(text) > longest:
-            raise OperatorError(
-                f"The {what} has {len(text)} characters, and may have {longest}; shorten it"
-            )
+    by, note = in_words(by, note)
     return Acknowledgement(message_id=message_id, number=1, state=state, by=by, at=now, note=note)
-
-
-def _event(answer: Acknowledgement, actor: Actor) -> Event:
-    return Event(
-        at=answer.at,
-        kind=EVENTS[answer.state],
-        user=actor.name,
-        address=actor.address,
-        message_id=answer.message_id,
-        about="" if answer.by == actor.name else answer.by,
-        done=True,
-        details={},
-        previous="",
-        hash="",
-    )

@@ -12,11 +12,11 @@ from uuid import UUID
 
 from sqlmodel import Session, col, select
 
-from daemon.core.accounts import Event
 from daemon.core.bookkeeping import AcknowledgementState, DeadlineAnswer
 from daemon.core.deadlines import DeadlineFacts, DeadlineState
 from daemon.core.errors import NotFound, OperatorError
-from daemon.store.acknowledgements import LONGEST_NAME, LONGEST_NOTE, last_answer
+from daemon.store.acknowledgements import last_answer
+from daemon.store.answers import event_of, in_words
 from daemon.store.database import Database
 from daemon.store.due_letters import read_facts
 from daemon.store.events import append
@@ -89,7 +89,7 @@ class Deadlines:
                 return facts
             answer.number = len(facts.words) + 1
             session.add(answer)
-            append(session, _event(answer, actor))
+            append(session, event_of(answer, EVENTS[answer.state], actor))
             return _facts(session, answer.message_id)
 
 
@@ -127,27 +127,5 @@ def _says_no_more(answer: DeadlineAnswer, facts: DeadlineFacts) -> bool:
 def _answer(
     state: DeadlineState, message_id: UUID, by: str, now: datetime, note: str
 ) -> DeadlineAnswer:
-    by, note = by.strip(), note.strip()
-    if not by:
-        raise OperatorError("The name of the person is empty; give a name")
-    for what, text, longest in (("name", by, LONGEST_NAME), ("note", note, LONGEST_NOTE)):
-        if len(text) > longest:
-            raise OperatorError(
-                f"The {what} has {len(text)} characters, and may have {longest}; shorten it"
-            )
+    by, note = in_words(by, note)
     return DeadlineAnswer(message_id=message_id, number=1, state=state, by=by, at=now, note=note)
-
-
-def _event(answer: DeadlineAnswer, actor: Actor) -> Event:
-    return Event(
-        at=answer.at,
-        kind=EVENTS[answer.state],
-        user=actor.name,
-        address=actor.address,
-        message_id=answer.message_id,
-        about="" if answer.by == actor.name else answer.by,
-        done=True,
-        details={},
-        previous="",
-        hash="",
-    )

@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from daemon.store import Store
-from daemon.store.acknowledgements import LONGEST_NAME, LONGEST_NOTE
+from daemon.store.answers import LONGEST_NAME, LONGEST_NOTE
 from daemon.store.users import Actor
 
 _CALLER = "api"

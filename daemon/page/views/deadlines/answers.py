@@ -19,7 +19,7 @@ from daemon.page.context import address_of, back_to, page_of, user_of
 from daemon.page.secret_letters import is_secret
 from daemon.page.views.acknowledgements import own_letter
 from daemon.page.views.letter import OpenedLetter, show_opened, was_opened
-from daemon.store.acknowledgements import LONGEST_NOTE
+from daemon.store.answers import LONGEST_NOTE
 from daemon.store.users import Actor
 
 
