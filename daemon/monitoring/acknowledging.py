@@ -25,8 +25,8 @@ def of_people(store: Store, now: datetime) -> Iterator[Problem]:
             )
     for about, (count, since, reason) in (
         ("", store.awaited.failing()),
-        ("deadlines", store.deadline_warnings.failing()),
-        ("digests", store.digests.failing()),
+        ("deadlines", store.deadline_warnings.failing(now)),
+        ("digests", store.digests.failing(now)),
     ):
         if not (count and since):
             continue

@@ -126,9 +126,16 @@ class DeadlineWarnings:
             attempts = col(DeadlineWarning.attempts) + 1
             session.exec(these.values(try_at=try_at, last_error=reason, attempts=attempts))
 
-    def failing(self) -> tuple[int, datetime | None, str]:
-        """Return how many mails cannot be sent, since when, and the reason of one of them."""
-        failed = col(DeadlineWarning.try_at) >= FIRST, col(DeadlineWarning.attempts) > 0
+    def failing(self, now: datetime) -> tuple[int, datetime | None, str]:
+        """Return how many mails cannot be sent, since when, and the reason of one of them.
+
+        Nothing is left to say of a deadline that is past, even where nobody is warned any more.
+        """
+        failed = (
+            col(DeadlineWarning.try_at) >= FIRST,
+            col(DeadlineWarning.attempts) > 0,
+            col(DeadlineWarning.due_at) > now,
+        )
         wanted = select(
             func.count(func.distinct(col(DeadlineWarning.mail))),
             func.min(DeadlineWarning.planned_at),

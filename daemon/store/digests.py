@@ -10,7 +10,7 @@ from sqlmodel import col, delete, func, select, update
 
 from daemon.core.awaited import AwaitedLetter
 from daemon.core.digests import Digest, DigestRound, digest_id
-from daemon.core.times import FIRST
+from daemon.core.times import FIRST, norwegian_day
 from daemon.store.awaited import OPEN
 from daemon.store.database import Database
 
@@ -73,11 +73,18 @@ class Digests:
             attempts = col(Digest.attempts) + 1
             session.exec(this.values(try_at=try_at, last_error=reason, attempts=attempts))
 
-    def failing(self) -> tuple[int, datetime | None, str]:
-        """Return how many mails cannot be sent, since when, and the reason of one of them."""
+    def failing(self, now: datetime) -> tuple[int, datetime | None, str]:
+        """Return how many mails cannot be sent, since when, and the reason of one of them.
+
+        Those of another day have nothing more to say, even where nobody has a digest any more.
+        """
         wanted = select(
             func.count(), func.min(Digest.planned_at), func.max(Digest.last_error)
-        ).where(col(Digest.try_at) >= FIRST, col(Digest.attempts) > 0)
+        ).where(
+            col(Digest.try_at) >= FIRST,
+            col(Digest.attempts) > 0,
+            col(Digest.day) == norwegian_day(now),
+        )
         with self._database.read() as session:
             count, since, reason = session.exec(wanted).one()
         return int(count), since, str(reason or "")

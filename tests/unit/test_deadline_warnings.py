@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import repeat
 from typing import Any
@@ -13,6 +14,7 @@ from daemon.core.deadlines import due_warning, end_of_day, warn_at
 from daemon.core.errors import TemporaryFailure
 from daemon.core.working_days import Term, term
 from daemon.delivery.reminders import ReminderSender
+from daemon.monitoring.acknowledging import of_people
 from daemon.store import Store
 from daemon.store.users import Actor
 from tests.unit.alerting import WakeEvent
@@ -164,18 +166,30 @@ def test_a_server_that_is_down(office: Office) -> None:
     office.mail.deaf = repeat(TemporaryFailure("the server is down"))
     assert office.at(FIVE_BEFORE) == 0
     (planned,) = office.store.deadline_warnings.due_mails(FIVE_BEFORE + timedelta(days=1))
-    assert office.store.deadline_warnings.failing()[0] == 1
+    assert office.store.deadline_warnings.failing(FIVE_BEFORE)[0] == 1
     office.restart()
     office.mail.deaf = iter(())
     assert office.at(FIVE_BEFORE + timedelta(hours=2)) == 1
     assert [each.id for each in office.mail.told] == [planned.id]
-    assert office.store.deadline_warnings.failing() == (0, None, "")
+    assert office.store.deadline_warnings.failing(FIVE_BEFORE) == (0, None, "")
     office.mail.deaf = repeat(TemporaryFailure("the server is down"))
     assert office.at(ONE_BEFORE) == 0
     office.store.deadlines.drop(key, "kari", NOW, KARI)
     office.mail.deaf = iter(())
     assert office.at(ONE_BEFORE + timedelta(hours=3)) == 0
     assert office.store.deadline_warnings.due_mails(CHRISTMAS) == []
+
+
+def test_who_is_warned_no_more_is_no_problem_for_ever(office: Office) -> None:
+    """A mail that failed before the table named nobody any more is a problem until the deadline."""
+    keep(office.store)
+    office.mail.deaf = repeat(TemporaryFailure("the server is down"))
+    office.at(FIVE_BEFORE)
+    office.text = re.sub("^(members|last_resort)", r"# \1", office.text, flags=re.MULTILINE)
+    office.restart()
+    office.at(ONE_BEFORE)
+    assert [each.about for each in of_people(office.store, ONE_BEFORE)] == ["deadlines"]
+    assert list(of_people(office.store, CHRISTMAS)) == []
 
 
 def test_without_a_mail_server_nothing_is_left_out(office: Office) -> None:

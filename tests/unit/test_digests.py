@@ -11,6 +11,7 @@ import pytest
 
 from daemon.core.errors import TemporaryFailure
 from daemon.core.time_of_day import at_time_of_day
+from daemon.monitoring.acknowledging import of_people
 from daemon.store import Store
 from daemon.store.users import Actor
 from tests.unit.alerting import WakeEvent
@@ -160,20 +161,32 @@ def test_a_server_that_is_down(desk: Desk) -> None:
     desk.mail.deaf = repeat(TemporaryFailure("the server is down"))
     assert at(desk, MONDAY) == 0
     (planned,) = desk.store.digests.due(MONDAY + timedelta(hours=1))
-    assert desk.store.digests.failing() == (1, MONDAY, "the server is down")
+    assert desk.store.digests.failing(MONDAY) == (1, MONDAY, "the server is down")
     desk.mail.deaf = iter(())
     desk.store.acknowledgements.acknowledge(first, "kari", MONDAY, KARI)
     assert at(desk, MONDAY + timedelta(hours=1)) == 1
     (mail,) = desk.mail.told
     assert mail.id == planned.id
     assert "et brev venter" in mail.subject
-    assert desk.store.digests.failing() == (0, None, "")
+    assert desk.store.digests.failing(MONDAY) == (0, None, "")
     desk.mail.deaf = repeat(TemporaryFailure("the server is down"))
     assert at(desk, MONDAY + timedelta(days=1)) == 0
     desk.mail.deaf = iter(())
     at(desk, MONDAY + timedelta(days=2))
     digests = [each for each in desk.mail.told if each.kind == "digest"]
     assert len(digests) == 2
+
+
+def test_who_has_no_digest_any_more_is_no_problem_the_day_after(desk: Desk) -> None:
+    """A mail that failed before the table was changed has nothing more to say then."""
+    due(desk, "a", MONDAY + timedelta(days=20))
+    desk.mail.deaf = repeat(TemporaryFailure("the server is down"))
+    at(desk, MONDAY)
+    desk.text = desk.text.replace("digest", "# digest")
+    day = timedelta(days=1)
+    at(desk, MONDAY + day)
+    shown = [[each.about for each in of_people(desk.store, now)] for now in (MONDAY, MONDAY + day)]
+    assert shown == [["digests"], []]
 
 
 def test_without_a_mail_server_it_comes_once_there_is_one(desk: Desk) -> None:
