@@ -9,14 +9,15 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine, insert, text
+from sqlalchemy import Column, DateTime, Integer, MetaData, Table, create_engine, insert, text
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from daemon.store.column_text import json_text, write_moments_fast
 
 ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inside: st.lists(inside) | st.tuples(inside) | st.dictionaries(st.text(), inside),
     max_leaves=5,
 )
 
@@ -25,6 +26,18 @@ ANY_JSON = st.recursive(
 def test_json_is_what_it_was(value: Any) -> None:
     """The same text as the standard library's, also for what is empty in every letter."""
     assert json_text(value) == json.dumps(value)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_any_moment_is_what_it_was(moment: datetime) -> None:
+    """The same text as SQLAlchemy's, for every moment there is."""
+    plain, fast = SQLiteDialect_pysqlite(), SQLiteDialect_pysqlite()
+    write_moments_fast(fast)
+    written, usual = (DateTime().dialect_impl(each).bind_processor(each) for each in (fast, plain))
+    assert written
+    assert usual
+    assert written is not usual
+    assert written(moment) == usual(moment)
 
 
 def test_moments_are_what_they_were(tmp_path: Path) -> None:
