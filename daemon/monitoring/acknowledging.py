@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from daemon.config.loader import Configuration
 from daemon.core.causes import cause_of
 from daemon.monitoring.problem import Problem, moment
+from daemon.monitoring.recipients_in_force import recipients_in_force
 from daemon.monitoring.sending import NOTIFY_AFTER
 from daemon.store import Store
 
@@ -40,4 +42,23 @@ def of_people(store: Store, now: datetime) -> Iterator[Problem]:
             critical=lasts,
             passing=not lasts,
             notify=lasts,
+        )
+
+
+def of_digests(configuration: Configuration, store: Store) -> Iterator[Problem]:
+    """Yield that no destination can mail the digests of the table. Raises StoreError.
+
+    They are not even planned then, so that none of them fails.
+    """
+    wanted = [each for each in recipients_in_force(store) if each.get("digest")]
+    if wanted and not any(each.settings.can_notify_people for each in configuration.destinations):
+        yield Problem(
+            kind="unreminded",
+            about="smtp",
+            count=len(wanted),
+            text=(
+                "The routing table has digests, and no destination can mail people; configure one "
+                "of type smtp"
+            ),
+            critical=False,
         )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
 
 from daemon.monitoring.problem import Problem
+from daemon.monitoring.recipients_in_force import recipients_in_force
 from daemon.routing.holdings import people_of
 from daemon.store import Store
 
@@ -16,9 +14,7 @@ KIND = "holder"
 
 def of_holders(store: Store) -> Iterator[Problem]:
     """Yield a problem for each of them. Raises StoreError."""
-    active = store.queries.table_in_force()
-    people = _people(active.text) if active else frozenset()
-    for name in store.handovers.holders(people):
+    for name in store.handovers.holders(people_of(recipients_in_force(store))):
         yield Problem(
             kind=KIND,
             about=name,
@@ -28,13 +24,3 @@ def of_holders(store: Store) -> Iterator[Problem]:
             ),
             critical=False,
         )
-
-
-@lru_cache(maxsize=2)  # the table is the same for months
-def _people(text: str) -> frozenset[str]:
-    """Return the people whom a table names; nobody, if it cannot be read."""
-    try:
-        rows: Any = tomllib.loads(text).get("recipient", [])
-        return people_of(rows)
-    except (tomllib.TOMLDecodeError, AttributeError, TypeError):
-        return frozenset()

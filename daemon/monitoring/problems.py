@@ -13,7 +13,7 @@ from pathlib import Path
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, SEEN_BY_SERVICE
 from daemon.core.errors import Fault
-from daemon.monitoring.acknowledging import of_people
+from daemon.monitoring.acknowledging import of_digests, of_people
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.holders import of_holders
 from daemon.monitoring.late import is_long
@@ -65,6 +65,7 @@ def find_all(
         *_untold(configuration, store, now),
         *of_deliveries(configuration, store, now),
         *of_people(store, now),
+        *of_digests(configuration, store),
         *_expiring(configuration, now),
         *of_holders(store),
         *_full(configuration),

@@ -77,9 +77,10 @@ class Desk:
         """The active routing table."""
         return parse_table(self.text, "routing.toml", ("erp", "mail"))
 
-    def sender(self) -> ReminderSender:
-        """The one that tells people, as after a start."""
-        configuration = Configuration(
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration, whose one destination mails people, if there is one."""
+        return Configuration(
             path=Path("postmottak.toml"),
             text="",
             store=StoreSettings(database="sqlite:///postmottak.db", content=Path("content")),
@@ -92,10 +93,13 @@ class Desk:
             routing=RoutingSettings(file=Path("routing.toml")),
             web=WebSettings(public_url=self.public_url),
         )
+
+    def sender(self) -> ReminderSender:
+        """The one that tells people, as after a start."""
         places: dict[str, Destination] = {"mail": self.mail}
         return ReminderSender(
             self.store,
-            active_snapshot(places, self.table, configuration),
+            active_snapshot(places, self.table, self.configuration),
             self.clock,
             lambda: self.doubts,
             Heartbeats(),

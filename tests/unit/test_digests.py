@@ -12,6 +12,7 @@ import pytest
 from daemon.core.errors import TemporaryFailure
 from daemon.core.time_of_day import at_time_of_day
 from daemon.monitoring.acknowledging import of_people
+from daemon.monitoring.problems import find_all
 from daemon.store import Store
 from daemon.store.users import Actor
 from tests.unit.alerting import WakeEvent
@@ -198,6 +199,19 @@ def test_without_a_mail_server_it_comes_once_there_is_one(desk: Desk) -> None:
     desk.with_mail = True
     assert at(desk, MONDAY + timedelta(hours=1)) == 1
     assert "Og 10 til." in desk.mail.told[0].text
+
+
+@pytest.mark.parametrize("text", [TEXT, TABLE_TEXT, "recipient = 3", "[["])
+@pytest.mark.parametrize("with_mail", [False, True])
+def test_without_a_mail_server_the_problem_is_shown(
+    desk: Desk, text: str, *, with_mail: bool
+) -> None:
+    """A table that has digests says so to no avail where no destination mails people."""
+    desk.with_mail = with_mail
+    desk.store.letters.note_table("v", text, desk.clock() + MINUTE)
+    found = find_all(desk.configuration, desk.store, desk.clock(), of_service=[])
+    about = [each.about for each in found if each.kind == "unreminded"]
+    assert about == ["smtp"] * (text == TEXT and not with_mail)
 
 
 def test_a_clock_that_was_ahead_skips_no_day(desk: Desk) -> None:
