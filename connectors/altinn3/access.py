@@ -26,7 +26,8 @@ from daemon.core.ports import Channel, Finding
 from daemon.core.proxies import Proxies
 
 _NAMED_AT_MOST = 10
-_REST = ". The rest of this mailbox is not checked until that is fixed"
+REST = ". The rest of this mailbox is not checked until that is fixed"
+"""Said of a fault that would repeat itself."""
 _CLOCK_OFF = 1.0  # seconds; a larger difference is reported
 _ORDINARY = "the access package is usually Ordinær post til virksomheten"
 _CONFIDENTIAL = (
@@ -121,7 +122,7 @@ def _check_party(
         yield Finding(subject=subject, ok=False, text=str(error))
         return True
     except MailboxError as error:
-        yield Finding(subject=subject, ok=False, text=f"{error}{_REST}")
+        yield Finding(subject=subject, ok=False, text=f"{error}{REST}")
         return False
     yield Finding(
         subject=subject, ok=True, text=f"issued a token for the party's system user{_clock(tokens)}"
@@ -129,7 +130,7 @@ def _check_party(
     try:
         _, lifetime = tokens.exchange(granted)
     except MailboxError as error:
-        yield Finding(subject=f"{party} Altinn", ok=False, text=f"{error}{_REST}")
+        yield Finding(subject=f"{party} Altinn", ok=False, text=f"{error}{REST}")
         return False
     yield Finding(
         subject=f"{party} Altinn",
@@ -160,7 +161,7 @@ def _check_services(
         refusals = {each.resource: discovery.refusal(party, each.resource) for each in own}
         away = next((each for each in refusals.values() if isinstance(each, HostUnavailable)), None)
         if away:
-            yield Finding(subject=_subject(party, service), ok=False, text=f"{away}{_REST}")
+            yield Finding(subject=_subject(party, service), ok=False, text=f"{away}{REST}")
             return False
         if finding := _judge_service(own, refusals, discovery):
             yield finding

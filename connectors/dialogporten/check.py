@@ -1,10 +1,12 @@
-"""Whether the bell can be used, for `postmottak check`; leaves no trace."""
+"""Whether the bell and dialogs can be used, for `postmottak check`; leaves no trace."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from connectors.altinn3.access import REST
+from connectors.altinn3.token_refusals import PartyRefused
 from connectors.dialogporten.client import DialogClient
 from connectors.dialogporten.owners import OwnerRule
 from daemon.core.errors import AccessRefused, MailboxError
@@ -39,6 +41,27 @@ def check_bell(
         return Finding(subject=_SUBJECT, ok=not needed, warning=not needed, text=text)
     text = "Dialogporten answers who has something new, so that channels are not listed each time"
     return Finding(subject=_SUBJECT, ok=True, text=text)
+
+
+def check_searches(
+    client: DialogClient, holder_of: Callable[[str], str], parties: Sequence[str]
+) -> Iterator[Finding]:
+    """Search once as each system user.
+
+    What it may not read of an organisation is silence there, which no search can tell from nothing.
+    """
+    first = {holder_of(party): party for party in reversed(parties)}
+    for holder, party in reversed(first.items()):
+        subject = f"{holder} dialogs"
+        try:
+            client.changed(holder, [party], datetime.now(UTC))
+        except PartyRefused as error:
+            yield Finding(subject=subject, ok=False, text=str(error))
+        except MailboxError as error:
+            yield Finding(subject=subject, ok=False, text=f"{error}{REST}")
+            return
+        else:
+            yield Finding(subject=subject, ok=True, text="Dialogporten answers the system user")
 
 
 def check_found_parties(

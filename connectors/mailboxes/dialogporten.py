@@ -21,7 +21,7 @@ from connectors.altinn3.platform import DIALOGPORTEN, Platform
 from connectors.altinn3.system_user_settings import SystemUserSettings, identity_of
 from connectors.dialogporten.addresses import addresses_of
 from connectors.dialogporten.bell import DialogBell
-from connectors.dialogporten.check import check_bell, check_found_parties, check_owners
+from connectors.dialogporten.check import check_found_parties, check_owners, check_searches
 from connectors.dialogporten.client import DialogClient
 from connectors.dialogporten.dialogs import Dialogs
 from connectors.dialogporten.downloads import Downloads
@@ -170,7 +170,7 @@ class DialogMailbox:
         return True
 
     def check(self) -> Iterator[Finding]:
-        """Check the key, whom it may be read for, the search, and what the owner table allows."""
+        """Check the key, whom it may be read for, the searches, and what the owner table allows."""
         settings = self._settings
         urls = settings.maskinporten_url, settings.platform_url
         yield from access.check_proxies(settings.proxies, *urls)
@@ -181,7 +181,7 @@ class DialogMailbox:
         if self.finds_parties:
             yield check_found_parties(self.find_parties, self.use_parties)
         parties = tuple(each.party for each in self._channels)
-        yield check_bell(self._client, self._tokens.holder_of, parties, needed=True)
+        yield from check_searches(self._client, self._tokens.holder_of, parties)
         yield from check_owners(settings.owners)
 
     def pace_numbers(self) -> PaceNumbers:

@@ -15,6 +15,7 @@ from connectors.sandbox.letters import PretendLetter
 from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.core.model import PartState
 from tests.connectors.dialog_post import (
+    OTHER,
     PARTY,
     SCOPE,
     DialogPost,
@@ -261,12 +262,25 @@ def test_files_that_are_withheld_without_a_trace_are_noted(post: DialogPost) -> 
         }
 
 
+def test_a_check_searches_as_each_system_user(post: DialogPost) -> None:
+    """An organisation whose system user is missing is found, whatever its place in the list; an
+    agent system user is checked once for all."""
+    assert all(each.ok for each in post.mailbox.check())
+    post.altinn.revoke(post.client.client_id, OTHER)
+    missing = [each for each in post.open().check() if not each.ok]
+    assert [each.subject for each in missing] == [f"{OTHER} dialogs"]
+    agent = post.open(system_user=PARTY, parties=[OTHER, PARTY])
+    assert [each.subject for each in agent.check() if "dialogs" in each.subject] == [
+        f"{PARTY} dialogs"
+    ]
+
+
 def test_a_check_says_what_the_owner_table_allows(post: DialogPost) -> None:
     """A mark that cannot be taken back is told before it is made."""
     rule = {"hosts": [post.owner.url], "seen": "allowed"}
     mailbox = post.open(owners={"nav": rule, "skd": {}})
     findings = {each.subject: each for each in mailbox.check()}
-    assert findings["bell"].ok
+    assert findings[f"{PARTY} dialogs"].ok
     assert "cannot be taken back" in findings["owner nav"].text
     assert "no files" in findings["owner skd"].text
     assert not post.altinn.dialogs.seen_log()
