@@ -26,6 +26,7 @@ from daemon.core.working_days import term
 from daemon.routing.facts import is_guarded
 from daemon.routing.ladder import Directory, DueStep, Plan, Taken, WaitingLetter
 from daemon.store.database import Database, table_of
+from daemon.store.people_mails import failing_mails, set_put_off, set_told
 
 _AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
 OPEN: ColumnElement[bool] = _AWAITED.c.look_at >= FIRST
@@ -186,32 +187,15 @@ class Awaited:
 
     def told(self, mail: UUID, now: datetime | None) -> None:
         """Record that a mail was accepted; without a time, that nothing was left to say in it."""
-        with self._database.write() as session:
-            session.execute(
-                update(Reminder)
-                .where(col(Reminder.mail) == mail, col(Reminder.try_at).is_not(None))
-                .values(told_at=now, try_at=None, last_error=None)
-            )
+        set_told(self._database, Reminder, _REMINDERS.c.mail == mail, now)
 
     def put_off(self, mail: UUID, try_at: datetime, reason: str) -> None:
         """Record that a mail could not be sent, and when it is tried again."""
-        with self._database.write() as session:
-            session.execute(
-                update(Reminder)
-                .where(col(Reminder.mail) == mail, col(Reminder.try_at).is_not(None))
-                .values(try_at=try_at, attempts=col(Reminder.attempts) + 1, last_error=reason)
-            )
+        set_put_off(self._database, Reminder, _REMINDERS.c.mail == mail, try_at, reason)
 
     def failing(self) -> tuple[int, datetime | None, str]:
         """Return how many mails cannot be sent, since when, and the reason of one of them."""
-        wanted = sql_select(
-            func.count(func.distinct(_REMINDERS.c.mail)),
-            func.min(_REMINDERS.c.planned_at),
-            func.max(_REMINDERS.c.last_error),
-        ).where(_REMINDERS.c.try_at >= FIRST, _REMINDERS.c.last_error.is_not(None))
-        with self._database.read_one() as connection:
-            count, since, reason = connection.execute(wanted).one()
-        return count, since, reason or ""
+        return failing_mails(self._database, Reminder, _REMINDERS.c.mail)
 
     def reminders(self, message_id: UUID) -> Sequence[Reminder]:
         """Return who was or will be told of a letter, in order."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from sqlmodel import col, func, select, update
+from sqlmodel import col, select
 
 from daemon.core.bookkeeping import DeadlineWarning
-from daemon.core.times import FIRST
 from daemon.store.database import Database
+from daemon.store.people_mails import failing_mails, set_put_off, set_told
 
 _NAMESPACE = UUID("2d0a1e5c-7f4b-5b8e-9b57-0d6b1f3c4e28")
 _AT_ONCE = 200  # mails that are read to be sent
@@ -115,32 +115,17 @@ class DeadlineWarnings:
 
     def told(self, mail: UUID, now: datetime | None) -> None:
         """Record that a mail was accepted; without a time, that nothing was left to say in it."""
-        with self._database.write() as session:
-            these = update(DeadlineWarning).where(col(DeadlineWarning.mail) == mail)
-            session.exec(these.values(told_at=now, try_at=None, last_error=None))
+        set_told(self._database, DeadlineWarning, col(DeadlineWarning.mail) == mail, now)
 
     def put_off(self, mail: UUID, try_at: datetime, reason: str) -> None:
         """Record that a mail could not be sent, and when it is tried again."""
-        with self._database.write() as session:
-            these = update(DeadlineWarning).where(col(DeadlineWarning.mail) == mail)
-            attempts = col(DeadlineWarning.attempts) + 1
-            session.exec(these.values(try_at=try_at, last_error=reason, attempts=attempts))
+        these = col(DeadlineWarning.mail) == mail
+        set_put_off(self._database, DeadlineWarning, these, try_at, reason)
 
     def failing(self, now: datetime) -> tuple[int, datetime | None, str]:
         """Return how many mails cannot be sent, since when, and the reason of one of them.
 
         Nothing is left to say of a deadline that is past, even where nobody is warned any more.
         """
-        failed = (
-            col(DeadlineWarning.try_at) >= FIRST,
-            col(DeadlineWarning.attempts) > 0,
-            col(DeadlineWarning.due_at) > now,
-        )
-        wanted = select(
-            func.count(func.distinct(col(DeadlineWarning.mail))),
-            func.min(DeadlineWarning.planned_at),
-            func.max(DeadlineWarning.last_error),
-        ).where(*failed)
-        with self._database.read() as session:
-            count, since, reason = session.exec(wanted).one()
-        return int(count), since, str(reason or "")
+        mail, still = col(DeadlineWarning.mail), col(DeadlineWarning.due_at) > now
+        return failing_mails(self._database, DeadlineWarning, mail, still)

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlmodel import col, delete, func, select, update
+from sqlmodel import col, delete, select
 
 from daemon.core.awaited import AwaitedLetter
 from daemon.core.digests import Digest, DigestRound, digest_id
-from daemon.core.times import FIRST, norwegian_day
+from daemon.core.times import norwegian_day
 from daemon.store.awaited import OPEN
 from daemon.store.database import Database
+from daemon.store.people_mails import failing_mails, set_put_off, set_told
 
 _KEPT = timedelta(days=30)
 _AT_ONCE = 200
@@ -62,32 +63,19 @@ class Digests:
 
     def told(self, key: UUID, now: datetime | None) -> None:
         """Record that a mail was accepted; without a time, that nothing was left to say in it."""
-        with self._database.write() as session:
-            this = update(Digest).where(col(Digest.id) == key)
-            session.exec(this.values(told_at=now, try_at=None, last_error=None))
+        set_told(self._database, Digest, col(Digest.id) == key, now)
 
     def put_off(self, key: UUID, try_at: datetime, reason: str) -> None:
         """Record that a mail could not be sent, and when it is tried again."""
-        with self._database.write() as session:
-            this = update(Digest).where(col(Digest.id) == key)
-            attempts = col(Digest.attempts) + 1
-            session.exec(this.values(try_at=try_at, last_error=reason, attempts=attempts))
+        set_put_off(self._database, Digest, col(Digest.id) == key, try_at, reason)
 
     def failing(self, now: datetime) -> tuple[int, datetime | None, str]:
         """Return how many mails cannot be sent, since when, and the reason of one of them.
 
         Those of another day have nothing more to say, even where nobody has a digest any more.
         """
-        wanted = select(
-            func.count(), func.min(Digest.planned_at), func.max(Digest.last_error)
-        ).where(
-            col(Digest.try_at) >= FIRST,
-            col(Digest.attempts) > 0,
-            col(Digest.day) == norwegian_day(now),
-        )
-        with self._database.read() as session:
-            count, since, reason = session.exec(wanted).one()
-        return int(count), since, str(reason or "")
+        still = col(Digest.day) == norwegian_day(now)
+        return failing_mails(self._database, Digest, col(Digest.id), still)
 
     def unacknowledged(self, ids: Collection[UUID] | None = None) -> dict[UUID, tuple[str, ...]]:
         """Return the letters that wait for their recipients, which are named before delegation.
