@@ -16,7 +16,7 @@ from daemon.core.bell import RingsBell
 from daemon.core.bookkeeping import BELL, BellRecord
 from daemon.core.errors import DiskFull
 from daemon.intake.bell_rounds import BellRounds, RoundParts, RoundSummary
-from daemon.intake.mailboxes import PolledMailbox
+from daemon.intake.mailboxes import PolledMailbox, poll_heartbeat
 from daemon.intake.reconcile import Reconciliation
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
@@ -54,7 +54,7 @@ class BellLoop:
 
     def run(self) -> None:
         """Do a round at each interval. Raises StoreError."""
-        heart = f"poll {self.name}"
+        heart = poll_heartbeat(self.name)
         assert self.bell.rings_every
         every = self.bell.rings_every.total_seconds()
         rounds = self.new_rounds()
@@ -148,7 +148,7 @@ def run_by_bell(
         box=box,
         bell=box.bell,
         every=box.bell.rings_every,
-        beat=partial(app.heartbeats.beat, f"poll {box.mailbox.name}"),
+        beat=partial(app.heartbeats.beat, poll_heartbeat(box.mailbox.name)),
     )
     loop = BellLoop(
         name=box.mailbox.name,
