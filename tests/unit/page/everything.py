@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from starlette.routing import Route
 from starlette.testclient import TestClient
@@ -19,8 +21,13 @@ from daemon.core.model import (
     Policy,
     SightingState,
 )
+from daemon.intake.rerouting import Rerouter
+from daemon.routing.table import read_table
+from daemon.service import stack
+from daemon.store.users import Actor
 from tests.unit.conftest import NOW, stored_letter
 from tests.unit.page.conftest import Site
+from tests.unit.reminding import awaited
 
 _LEFT_OUT = ("/login", "/my", "/admin/users", "/routing/export")
 """Pages without letters, and a file that has the time of its making."""
@@ -44,6 +51,12 @@ def draft(site: Site, name: str) -> None:
     """Give a user a draft that sends every letter elsewhere."""
     base = site.folder.joinpath("routing.toml").read_text(encoding="utf-8")
     site.store.drafts.put(name, base=base, text=TEXT, now=NOW)
+
+
+def activate(site: Site) -> None:
+    """Put the table of the file in force."""
+    table = read_table(site.folder / "routing.toml", ("erp",))
+    site.store.letters.note_table(table.version, table.text, NOW + timedelta(seconds=1))
 
 
 def version(site: Site) -> str:
@@ -75,6 +88,7 @@ def add_foreign(site: Site, per: TestClient) -> list[str]:
             changes: dict[str, Any] = {"destinations": ("erp", "borte"), "confidential": is_secret}
             ids.append(keep_letter(site, f"{way}-{number}", THEIRS, "eiendom", state, **changes))
     _incomplete(site)
+    ids += _waiting(site)
     for state in SightingState:
         ref = LetterRef(
             mailbox="altinn", party=THEIRS, service="5504/1", resource="x", external_id=f"x-{state}"
@@ -99,6 +113,37 @@ def foreign_channel(site: Site) -> None:
     site.store.bookmarks.save([channel])
 
 
+def _waiting(site: Site) -> list[str]:
+    """Letters of others that are moved alike, wait for a person and have deadlines."""
+    store, ids = site.store, []
+    table = stack.table_in_force(store, site.page.configuration)
+    rerouter = Rerouter(store=store, table=lambda: table, clock=lambda: NOW)
+    fremmed = Actor(name="fremmed")
+    for number in range(6):
+        letter = stored_letter(
+            f"fremmed-frist-{number}",
+            party=THEIRS,
+            title="Sak fremmed",
+            sender_org="889640782",
+            confidential=number >= 4,
+        )
+        to = "regnskap" if number < 4 else "eiendom"
+        letter.decision.recipients = letter.decision.chosen = [to]
+        letter.decision.routing_version = version(site)
+        key = letter.message.id
+        waits = awaited(key, NOW - timedelta(days=9), (to,))
+        store.letters.add([replace(letter, awaited=waits)])
+        if number < 4:
+            rerouter.route(key, "eiendom")
+        due_at = NOW + timedelta(days=3 * number - 3)
+        store.deadlines.confirm(key, "fremmed", NOW, fremmed, due_at=due_at, note="fremmed")
+        ids.append(str(key))
+    store.deadlines.drop(UUID(ids[0]), "fremmed", NOW, fremmed)
+    store.acknowledgements.acknowledge(UUID(ids[1]), "fremmed", NOW, fremmed, "fremmed")
+    store.calendars.make(NOW, fremmed, user="per")
+    return ids
+
+
 def _incomplete(site: Site) -> None:
     letter = stored_letter("fremmed-skadd", party=THEIRS)
     letter.decision.recipients, letter.decision.routing_version = ["eiendom"], version(site)
@@ -112,6 +157,12 @@ def addresses_of(foreign: Iterable[str]) -> Iterator[str]:
         yield f"/letters/{key}"
         yield f"/letters/{key}/attachments/1"
         yield f"/deliveries/{key}"
+
+
+def actions_on(key: str) -> list[str]:
+    """Return where forms about a letter are sent."""
+    names = ("acknowledge", "reject", "deadline", "deadline/drop", "deadline/handled", "route")
+    return [f"/letters/{key}/{name}" for name in names]
 
 
 def pages(site: Site, client: TestClient, mine: tuple[str, str]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,8 @@ from tests.unit.page.conftest import Site
 from tests.unit.page.everything import (
     OURS,
     THEIRS,
+    actions_on,
+    activate,
     add_foreign,
     addresses_of,
     draft,
@@ -45,6 +47,7 @@ def test_no_page_depends_on_what_is_outside_the_limits(
 ) -> None:
     """Every page, list, count, file and dry run is the same, byte for byte, before and after
     foreign letters, deliveries, channels, problems and alerts of every kind come."""
+    activate(site)
     mine = keep_letter(site, "mine", OURS, "regnskap")
     dead = keep_letter(site, "stopped", OURS, "regnskap", DeliveryState.DEAD)
     ola, per = site.user("ola", *grants), site.user("per", "reader", "operator")
@@ -63,10 +66,13 @@ def test_no_page_depends_on_what_is_outside_the_limits(
         )
     for address in addresses_of((foreign[0], foreign[-1])):
         assert ola.get(address).status_code in {403, 404}, address
+    for action in actions_on(foreign[0]):
+        assert ola.post(action, data={"to": "regnskap", "reason": "x"}).status_code in {403, 404}
 
 
 def test_without_limits_the_same_pages_change(site: Site) -> None:
     """What the test above adds is seen by those who may, so that it proves something."""
+    activate(site)
     mine = keep_letter(site, "mine", OURS, "regnskap")
     kari = site.user("kari", "reader", "operator", "router", "confidential", "admin")
     per = site.user("per", "reader", "operator")
@@ -86,6 +92,8 @@ def test_without_limits_the_same_pages_change(site: Site) -> None:
         "/routing/new",
         "try",
         "/admin/log",
+        "/deadlines",
+        "/routing/proposals",
     }
 
 
@@ -105,6 +113,7 @@ def test_an_earlier_letter_of_others_is_not_named(site: Site) -> None:
 
 def test_an_operator_with_limits_sees_what_is_wrong_with_their_own(site: Site) -> None:
     """Numbers, destinations and problems are those of their letters; each leads to its list."""
+    activate(site)
     per = site.user("per", "reader", "operator")
     stopped = keep_letter(site, "stopped", OURS, "regnskap", DeliveryState.DEAD)
     keep_letter(site, "held", OURS, "regnskap", DeliveryState.HELD)
