@@ -14,6 +14,10 @@ from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Finding
 
 _SUBJECT = "bell"
+_MARKS = (
+    "its dialogs are opened: the agency and every colleague see that the system user has seen "
+    "them, and that cannot be taken back; "
+)
 _CHECKED = 10
 """Of how many organisations the services are checked, where one system user acts for all."""
 
@@ -97,15 +101,14 @@ def first_parties(channels: Sequence[Channel], system_user: str | None) -> Seque
 def check_owners(owners: Mapping[str, OwnerRule]) -> Iterator[Finding]:
     """Say for each configured owner what its rule allows; a mark cannot be taken back."""
     for code, rule in owners.items():
-        subject = f"owner {code}"
-        if rule.seen == "allowed":
-            text = (
-                "its dialogs are opened: the agency and every colleague see that the system user "
-                "has seen them, and that cannot be taken back"
-            )
-            yield Finding(subject=subject, ok=True, warning=True, text=text)
-        elif not rule.hosts:
-            yield Finding(subject=subject, ok=True, text="no files: `hosts` is empty")
-        else:
-            text = f"files are fetched from {', '.join(rule.hosts)} only"
-            yield Finding(subject=subject, ok=True, text=text)
+        marks = rule.seen == "allowed"
+        text = f"{_MARKS * marks}{_files_of(rule)}"
+        yield Finding(subject=f"owner {code}", ok=True, warning=marks, text=text)
+
+
+def _files_of(rule: OwnerRule) -> str:
+    if not rule.hosts:
+        return "no files: `hosts` is empty"
+    if rule.lacks_scope:
+        return "no files: `scope` is not set, and `token` is not none"
+    return f"files are fetched from {', '.join(rule.hosts)} only"

@@ -42,7 +42,7 @@ class Downloads:
         reasons = [why_not(each.url, rule, self._resolve) for each in wanted]
         if all(reasons):
             return reasons[0]
-        if rule.token is not TokenKind.NONE and not rule.scope:
+        if rule.lacks_scope:
             return "its owner wants a token, and `scope` is not set for the owner"
         return ""
 

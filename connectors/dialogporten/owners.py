@@ -76,6 +76,11 @@ class OwnerRule(BaseModel):
         return self
 
     @property
+    def lacks_scope(self) -> bool:
+        """Whether its files need a token that cannot be requested."""
+        return self.token is not TokenKind.NONE and not self.scope
+
+    @property
     def bytes_at_most(self) -> int:
         """The largest file, in bytes."""
         return self.largest_file * _MIB

@@ -276,11 +276,14 @@ def test_a_check_searches_as_each_system_user(post: DialogPost) -> None:
 
 
 def test_a_check_says_what_the_owner_table_allows(post: DialogPost) -> None:
-    """A mark that cannot be taken back is told before it is made."""
+    """A mark that cannot be taken back is announced before it is made, and why no file can come."""
     rule = {"hosts": [post.owner.url], "seen": "allowed"}
-    mailbox = post.open(owners={"nav": rule, "skd": {}})
+    signed = {"hosts": ["fil.no"], "token": "none"}
+    mailbox = post.open(owners={"nav": rule, "skd": {}, "brg": signed})
     findings = {each.subject: each for each in mailbox.check()}
     assert findings[f"{PARTY} dialogs"].ok
     assert "cannot be taken back" in findings["owner nav"].text
-    assert "no files" in findings["owner skd"].text
+    assert "no files: `scope` is not set" in findings["owner nav"].text
+    assert "no files: `hosts` is empty" in findings["owner skd"].text
+    assert "from fil.no only" in findings["owner brg"].text
     assert not post.altinn.dialogs.seen_log()
