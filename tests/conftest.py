@@ -44,8 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     named = {part for argument in config.args for part in Path(argument).resolve().parts}
     if "tests" not in named or named & _WHOLE_SYSTEM or config.args == config.getini("testpaths"):
         return
-    os.environ.setdefault("SSL_CERT_FILE", os.devnull)
-    os.environ.setdefault("SSL_CERT_DIR", os.devnull)
+    # one that has signed nothing: OpenSSL refuses a file without any
+    os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "processes" / "unknown_authority.pem")
+    os.environ["SSL_CERT_DIR"] = os.devnull
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 

@@ -49,6 +49,7 @@ class OneThread(concurrent.futures.Executor):
         return future
 
 
+_UNKNOWN_AUTHORITY = Path(__file__).with_name("unknown_authority.pem")
 _NOT_IMPORTED = (".versions.", ".env.", "daemon.page.")
 """Migrations, which Alembic imports, and the page, whose libraries the wheel does not need."""
 
@@ -166,8 +167,9 @@ def _be(request: Mapping[str, Any]) -> NoReturn:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):  # 30 ms a context for authorities unmet
-            os.environ.setdefault(name, os.devnull)
+        # 30 ms a context for authorities unmet; OpenSSL refuses a file without any
+        os.environ.setdefault("SSL_CERT_FILE", str(_UNKNOWN_AUTHORITY))
+        os.environ.setdefault("SSL_CERT_DIR", os.devnull)
         for number, path in ((1, request["output"]), (2, request["errors"])):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
