@@ -62,6 +62,8 @@ class Threads:
     ends_after_progress: int = 0
     """How many workers end after they have stored something."""
     lost: bool = False
+    dying: float = 0.0
+    """Seconds between a kill and the end."""
     forked: list[str] = field(default_factory=list)
     killed: list[int] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
@@ -83,7 +85,7 @@ class Threads:
     def kill(self, pid: int) -> None:
         """End it."""
         self.killed.append(pid)
-        self.pipes[pid].close()
+        threading.Timer(self.dying, self.pipes[pid].close).start()
 
     def has_ended(self) -> bool:
         """As the test says."""

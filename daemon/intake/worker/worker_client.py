@@ -55,6 +55,8 @@ class WorkerClient:
         """Chunks in hand; for the supervisor."""
         self.retires = False
         """Whether it gets no more chunks, and is replaced; for the supervisor."""
+        self.is_killed = False
+        """Whether it was killed, and may not have ended yet; for the supervisor."""
         self.usage: ProcessUsage | None = None
         """What it uses, as it said when it was last asked."""
         self.stalled: Collection[str] = ()

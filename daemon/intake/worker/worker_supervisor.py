@@ -239,9 +239,12 @@ class WorkerSupervisor:
 
     def _ask(self, worker: WorkerClient) -> None:
         """Ask a worker whether it is alive, and kill it if it has not answered for too long."""
+        if worker.is_killed:
+            return
         stalled = ", ".join(worker.stalled)
         if worker.ping(self._time_now()) > WORKER_TIMEOUT or stalled:
             _log.error("a worker process hangs, and is killed", worker=worker.name, what=stalled)
+            worker.is_killed = True
             self._server.kill(worker.pid)
 
     def _fork_missing(self) -> None:
