@@ -17,10 +17,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 
 from daemon.core.batch_sync import BatchSync
-from daemon.core.durable_files import sync
 from daemon.core.errors import ContentMissing, DiskFull, StoreError
 from daemon.runtime.owner import make_folder, open_file
 from daemon.store.staging import Kept, Staged, StagingFile
@@ -95,7 +95,9 @@ class ContentStore:
         try:
             with self._errors_named():
                 self._sync([each.temporary for each in staged], staged)
-                self._sync(set(map(self._name, staged)), staged)
+                folders = set(chain.from_iterable(map(self._name, staged)))
+                self._sync(folders, staged)
+                self._durable_folders |= folders
         except BaseException:
             self.discard(staged)
             raise
@@ -129,18 +131,17 @@ class ContentStore:
                 self._failures += 1
                 raise
 
-    def _name(self, staged: Staged) -> str:
-        """Give the file its name, and return the folder that it is in.
+    def _name(self, staged: Staged) -> Iterator[str]:
+        """Give the file its name, and yield the folders that are to be synced for that.
 
         What another thread has published, or created a folder for, may not be durable yet, so its
-        folder is synced again by the caller.
+        folder is synced again.
         """
         sha256 = staged.kept.sha256
         folder = f"{self._folder}/{sha256[:2]}"
         if folder not in self._durable_folders:
             make_folder(Path(folder))
-            sync(self._folder)
-            self._durable_folders.add(folder)
+            yield str(self._folder)
         final = f"{folder}/{sha256}"
         with _names_locked(Path(folder)):
             if os.path.exists(final):  # noqa: PTH110  # a Path for each file costs more than this
@@ -149,7 +150,7 @@ class ContentStore:
                 Path(staged.temporary).unlink()
             else:
                 os.rename(staged.temporary, final)  # noqa: PTH104  # likewise
-        return folder
+        yield folder
 
     def open(self, sha256: str) -> FileIO:
         """Open the bytes for reading, without a buffer: they are read in large pieces.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from daemon.core.batch_sync import BatchSync
 from daemon.core.errors import ContentMissing, DiskFull, MailboxUnavailable, StoreError
 from daemon.store.content import ContentStore
 from daemon.store.staging import Kept
@@ -225,3 +226,25 @@ def failing(number: int) -> Callable[[int], None]:
         raise OSError(number, os.strerror(number))
 
     return fails
+
+
+def test_new_folders_are_durable_by_the_sync_of_the_batch(
+    content: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that are published together share one sync for all of their folders and for the one
+    that these are in; that one is not synced again for folders that are durable."""
+    synced: list[set[str]] = []
+    whole = BatchSync.sync_paths
+
+    def noting(self: BatchSync, root: int, paths: Collection[str]) -> None:
+        synced.append({Path(each).name for each in paths})
+        whole(self, root, paths)
+
+    monkeypatch.setattr(BatchSync, "sync_paths", noting)
+    content.publish([content.stage([bytes([number])]) for number in range(40)])
+    _, folders = synced
+    top = content.path("ab" * 32).parent.parent.name
+    assert top in folders
+    assert len(folders) > 20
+    content.publish([content.stage([bytes([number])]) for number in range(40)])
+    assert synced[3] == folders - {top}
