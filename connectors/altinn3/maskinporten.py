@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -42,6 +43,7 @@ _SHORTEST_KEY = 2048
 _PIECES = 3  # of a token: header, claims, signature
 # seconds; the exchange gives 1800, and arithmetic on times must not overflow
 _LONGEST_LIFETIME = 86_400.0
+_KEYS = 8  # that are remembered; an installation has one, or a few
 _ONLY_RSA = (
     "Maskinporten accepts only RSA keys, not EC or Ed25519; write the path of one in PEM without "
     "passphrase, or JWK"
@@ -56,12 +58,7 @@ def load_key(text: str, path: Path = Path("FILE")) -> RSAKey:
     if found := wrong_form(text.encode(errors="replace"), path, "key"):
         raise ValueError(found)
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # joserfc warns of short keys; the length is checked below
-            key = RSAKey.import_key(
-                json.loads(text) if text.lstrip().startswith("{") else private_block(text)
-            )
+        key = _imported(text)
     except (ValueError, TypeError, KeyError, AttributeError, JoseError):
         raise ValueError(f"holds no RSA key that can be read: {path}; {_ONLY_RSA}") from None
     if key.raw_value.key_size < _SHORTEST_KEY:
@@ -72,6 +69,18 @@ def load_key(text: str, path: Path = Path("FILE")) -> RSAKey:
     if not key.is_private:
         raise ValueError("holds a public key; write the path of the private key")
     return key
+
+
+@lru_cache(_KEYS)
+def _imported(text: str) -> RSAKey:
+    """Read a key once: OpenSSL takes 50 milliseconds to prove one.
+
+    The mailbox needs the key that its settings have read, and so does each worker process.
+    """
+    with warnings.catch_warnings(action="ignore"):  # of short keys; `load_key` checks the length
+        return RSAKey.import_key(
+            json.loads(text) if text.lstrip().startswith("{") else private_block(text)
+        )
 
 
 def _readable(secret: Secret) -> Secret:

@@ -57,6 +57,12 @@ def test_a_key_is_read_from_pem_and_from_jwk(pair: rsa.RSAPrivateKey) -> None:
     assert load_key(pem(pair)).thumbprint() == load_key(jwk).thumbprint()
 
 
+def test_a_key_is_read_once(pair: rsa.RSAPrivateKey) -> None:
+    """The mailbox takes the key that its settings have read, since OpenSSL proves each that it
+    reads."""
+    assert load_key(pem(pair)) is load_key(pem(pair), Path("maskinporten.pem"))
+
+
 def unusable_keys(pair: rsa.RSAPrivateKey) -> dict[str, str]:
     public = (
         pair.public_key()
