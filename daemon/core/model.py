@@ -300,14 +300,7 @@ class Attachment(AttachmentValues, table=True):
     """
 
     __tablename__ = "attachments"
-    __table_args__ = (
-        Index(
-            "attachments_not_had",
-            "message_id",
-            sqlite_where=text(NOT_HAD),
-            postgresql_where=text(NOT_HAD),
-        ),
-    )
+    __table_args__ = (Index("attachments_not_had", "message_id", sqlite_where=text(NOT_HAD)),)
 
 
 class DeliveryValues(SQLModel):

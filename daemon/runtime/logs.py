@@ -18,13 +18,14 @@ import traceback
 from collections.abc import MutableMapping
 from errno import EAGAIN
 from pathlib import Path
-from typing import Any, TextIO
-
-import structlog
-from structlog.typing import Processor
+from typing import TYPE_CHECKING, Any, TextIO
 
 from daemon.runtime import journal, library_log, log_settings
+from daemon.runtime.light_structlog import structlog
 from daemon.runtime.log_settings import LogFormat
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 _NOISY_LOGGERS = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler", "zeep", "mail.log")
 """Libraries that write addresses, parameters or whole messages below WARNING."""

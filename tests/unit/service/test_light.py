@@ -49,3 +49,32 @@ def test_status_imports_no_certificates() -> None:
         [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True
     )
     assert ended.stdout == "[]\n"
+
+
+def test_the_service_imports_no_decoration() -> None:
+    """A log without colours needs no rich, and SQLite no other database's dialect: each start, of
+    the service and of a command, would pay for them."""
+    code = (
+        "import sys, daemon.runtime.logs, daemon.service.app; print([each for each in sys.modules"
+        " if each.startswith(('rich', 'attr', 'sqlalchemy.dialects.postgresql'))])"
+    )
+    home = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "[]\n"
+
+
+def test_garbage_is_not_looked_for_among_what_is_imported() -> None:
+    """A command collects garbage rarely: what its start makes, stays."""
+    code = (
+        "import atexit, gc, sys, postmottak\n"
+        "atexit.register(lambda: sys.stderr.write(str(gc.get_threshold()[0])))\n"
+        "sys.argv = ['postmottak', '--help']\n"
+        "postmottak.main()\n"
+    )
+    home = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True
+    )
+    assert int(ended.stderr) >= 10_000

@@ -28,7 +28,6 @@ def upgrade() -> None:
         ["message_id"],
         unique=False,
         sqlite_where=missing,
-        postgresql_where=missing,
     )
     op.create_index("sightings_by_state", "sightings", ["state"], unique=False)
     op.execute("UPDATE sightings SET failing_since = first_seen_at WHERE state = 'failing'")
