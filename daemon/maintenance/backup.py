@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -32,7 +31,7 @@ from daemon.maintenance.earlier_backup import (
 )
 from daemon.maintenance.integrity import IntegrityReport, Report, check_store
 from daemon.store import Store
-from daemon.store.content import PREFIXES, ContentStore
+from daemon.store.content import ContentStore
 from daemon.store.snapshot import take_snapshot
 from daemon.store.sqlite_file import BESIDE, copy_database, corruption, roll_back
 
@@ -121,7 +120,7 @@ class _Making:
     def _copy(self, store: Store, copies: ContentStore) -> int:
         """Copy or link each file. Returns how many the earlier backup had."""
         unchanged = 0
-        for number, sha256 in enumerate(_needed(store)):
+        for number, (sha256, _) in enumerate(store.retention.all_needed()):
             self.report(f"copying the attachments, {number} copied")
             stored, copy = self.content.path(sha256), copies.path(sha256)
             if self.earlier and self.earlier.take_over(sha256, stored, copy):
@@ -226,11 +225,6 @@ def _make_empty(folder: Path) -> None:
         )
     if there:
         raise OperatorError(f"{folder} is not empty; choose an empty or a new folder")
-
-
-def _needed(store: Store) -> Iterator[str]:
-    for prefix in PREFIXES:
-        yield from store.retention.needed(prefix)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from daemon.core.callbacks import do_nothing
@@ -11,6 +12,7 @@ from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
 from daemon.store.sqlite_file import corruption
 
+_DIGITS = len(PREFIXES[0])
 Report = Callable[[str], None]
 
 
@@ -59,16 +61,27 @@ def check_store(
         report("counting letters and deliveries")
         found.wrong_counts = _wrong_counts(path)
     with content.guarded(alone=False):
-        for prefix in PREFIXES:
-            needed = store.retention.needed(prefix)
+        for prefix, needed in _by_prefix(store.retention.all_needed()):
             found.files += len(needed)
-            found.orphans += len(content.kept(prefix) - needed.keys())
-            for sha256 in sorted(needed):
+            found.orphans += len(content.kept(prefix).difference(needed))
+            for sha256 in needed:
                 report(f"checking the attachments, {found.files} seen")
                 if not is_known(sha256) and (fault := content.fault(sha256)):
                     letters = ", ".join(str(each) for each in store.retention.letters_with(sha256))
                     found.faults.append(f"{sha256} is {fault}; needed by message {letters}")
     return found
+
+
+def _by_prefix(needed: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield every prefix with its hashes, of all hashes in order; also one that has none."""
+    groups = groupby((sha256 for sha256, _ in needed), key=lambda sha256: sha256[:_DIGITS])
+    following = next(groups, None)
+    for prefix in PREFIXES:
+        some: list[str] = []
+        while following and following[0] <= prefix:
+            some += following[1] if following[0] == prefix else ()
+            following = next(groups, None)
+        yield prefix, some
 
 
 def _wrong_counts(path: Path) -> list[str]:

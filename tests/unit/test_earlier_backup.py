@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from daemon.maintenance.backup import Backup, make_backup, restore_backup
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content import PREFIXES, ContentStore
 from tests.unit.conftest import NOW, stored_letter
 
 Make = Callable[..., Backup]
@@ -137,3 +138,26 @@ def test_a_backup_of_another_file_system_is_no_hindrance(
     monkeypatch.setattr("os.link", no_link)
     made = make(2)
     assert (made.files, made.unchanged, made.faults) == (1, 0, ())
+
+
+def test_what_is_needed_is_read_a_thousand_at_a_time(
+    store: Store, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check of a small store asks the database a few times, and not for each of the 256 folders;
+    what it finds is what they hold together, each file once, however many letters have it."""
+    for number in range(5):
+        add(store, content, number)
+    kept = content.put([b"letter 0"])
+    shared = stored_letter("another"), stored_letter("one more")
+    for letter in shared:
+        letter.attachments[0].sha256, letter.attachments[0].size = kept.sha256, kept.size
+    store.letters.add(list(shared))
+    by_prefix = [each for prefix in PREFIXES for each in store.retention.needed(prefix).items()]
+    asked: list[str] = []
+    reader = store.queries._database._reader
+    event.listen(reader, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    found = list(store.retention.all_needed())
+    assert (len(found), found) == (5, sorted(by_prefix))
+    assert len(asked) < 5
+    monkeypatch.setattr("daemon.store.retention._ATTACHMENTS", 2)
+    assert list(store.retention.all_needed()) == found
