@@ -16,7 +16,7 @@ import trustme
 
 from daemon.core.ports import Parcel
 from tests.parcels import new_parcel
-from tests.processes import compiled_once
+from tests.processes import compiled_once, tables_once
 
 MakeParcel = Callable[..., Parcel]
 _MEMORY = Path("/dev/shm")  # a tmpfs, on Linux
@@ -72,6 +72,14 @@ def statements_are_compiled_once() -> Iterator[None]:
     """The thousands of stores of a worker share what SQLAlchemy compiles."""
     with pytest.MonkeyPatch.context() as patched:
         compiled_once.share(patched.setattr)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tables_are_made_once() -> Iterator[None]:
+    """Alembic makes the tables of the first new database of a worker; the others get the same."""
+    with pytest.MonkeyPatch.context() as patched:
+        tables_once.share(patched.setattr)
         yield
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,7 +16,7 @@ from uuid import UUID
 import pytest
 import structlog
 import typer.main
-from sqlalchemy import Engine, func, inspect
+from sqlalchemy import func
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
@@ -45,7 +43,6 @@ from daemon.intake.poll import Intake
 from daemon.routing.table import Table, parse_table
 from daemon.runtime import library_log, log_settings
 from daemon.store import Store, StoredLetter
-from daemon.store import database as database_module
 from daemon.store.content import ContentStore
 
 ROOT = Path(__file__).parents[2]
@@ -253,29 +250,6 @@ def commands_are_built_once() -> Iterator[None]:
     the tests that call it in their own process."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(typer.main, "get_command", cache(typer.main.get_command))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def tables_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Alembic makes the tables of the first new database only; the others get the same ones. What
-    has tables already is migrated as ever."""
-    migrate = database_module._upgrade
-    url = f"sqlite:///{tmp_path_factory.mktemp('tables') / 'postmottak.db'}"
-    Store(url).close()
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as made:
-        statements = list(made.iterdump())[1:-1]  # without BEGIN and COMMIT
-
-    def upgrade(engine: Engine, url: str) -> None:
-        with engine.begin() as connection:
-            if is_new := not inspect(connection).get_table_names():
-                for each in statements:
-                    connection.exec_driver_sql(each)
-        if not is_new:
-            migrate(engine, url)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(database_module, "_upgrade", upgrade)
         yield
 
 
