@@ -22,8 +22,12 @@ from daemon.core.callbacks import do_nothing
 
 T = TypeVar("T")
 STEP = 1.0
-"""Seconds that SQLite itself waits, with its own back-off, before the call is repeated; a signal to
-stop is noticed as soon.
+"""Seconds after which a wait is reported, again and again."""
+_SOON, _SHORT, _LONG = 0.1, 0.001, 0.01
+"""For `_SOON` seconds the call is repeated each `_SHORT` seconds, and each `_LONG` later.
+
+A process holds the lock for some milliseconds of each batch of letters. SQLite's own back-off soon
+sleeps for 25 and more at a time, in which nobody writes.
 """
 _LIMIT = 30.0
 _GRACE = 4.0
@@ -66,8 +70,10 @@ class BusyWait:
                 now = time.monotonic()
                 if not is_busy(error) or self._is_over(now, now - began):
                     raise
-            self.on_wait(now - asked, now - began)
-            asked = now
+            if now - asked >= self.step:
+                self.on_wait(now - asked, now - began)
+                asked = now
+            time.sleep(min(_SHORT if now - began < _SOON else _LONG, self.step))
 
     def _is_over(self, now: float, waited: float) -> bool:
         if self._stops_at is None and self.stopping.is_set():

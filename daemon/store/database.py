@@ -153,8 +153,7 @@ def _json_of(text: str) -> Any:
 
 def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # `_begin` begins transactions
-    # first, because the others may have to wait
-    connection.execute(f"PRAGMA busy_timeout={round(1000 * busy_wait.step)}")
+    connection.execute("PRAGMA busy_timeout=0")  # `busy_wait` waits, also for the others
     for pragma in _PRAGMAS:
         busy_wait.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
 

@@ -19,7 +19,7 @@ from daemon.core.errors import StoreBusy
 from daemon.store import BusyWait, Database, wait_limit
 from tests.unit.conftest import NOW
 
-STEP = 0.05  # seconds: the shorter SQLite's own wait, the more of ours there are
+STEP = 0.05  # seconds
 LOCKS = {
     "writer": "BEGIN IMMEDIATE",
     "reader": "BEGIN; SELECT count(*) FROM alembic_version",

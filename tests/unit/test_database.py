@@ -142,13 +142,13 @@ def test_two_that_open_a_new_database_at_once(tmp_path: Path) -> None:
         ("journal_mode", "truncate"),
         ("synchronous", 3),
         ("foreign_keys", 1),
-        ("busy_timeout", 1000),
+        ("busy_timeout", 0),
         ("trusted_schema", 0),
     ],
 )
 def test_every_connection_is_durable(opened: Database, pragma: str, value: object) -> None:
-    """Each connection, for reading and for writing, syncs everything, checks references and waits
-    for its turn."""
+    """Each connection, for reading and for writing, syncs everything, checks references and leaves
+    waiting for its turn to us."""
     with ExitStack() as stack:
         sessions = [
             stack.enter_context(opened.write()),
