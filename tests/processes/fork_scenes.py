@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 
 from daemon.core.errors import WorkerLost
 from daemon.runtime.fork_server import IGNORED, ForkServer
-from daemon.store.lock import InstanceLock
 
 SECONDS = 20.0
 
@@ -98,6 +97,8 @@ def unforeseen(_folder: str) -> Any:
 
 def killed_service(folder: str) -> None:
     """A service with the store's lock that is killed; tells the ids of its descendants."""
+    from daemon.store.lock import InstanceLock  # takes longer to import than the other scenes
+
     InstanceLock(Path(folder) / "x.db")
     server = ForkServer(answer)
     some = [server.fork(name) for name in ("one", "two")]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,51 @@ from daemon.store.in_use import POLL, SERVICE, StoreUse, store_use
 from daemon.store.lock import InstanceLock
 from tests.unit.conftest import ROOT
 
-_HOLDER = """
-import sys
+_HOLDERS = """
+import os, signal, sys
 from pathlib import Path
 from daemon.store.lock import InstanceLock
-lock = InstanceLock(*map(Path, sys.argv[1:]))
-print("held", flush=True)
-sys.stdin.read()
+while files := sys.stdin.readline().split():
+    child = os.fork()
+    if not child:
+        lock = InstanceLock(*map(Path, files))
+        print("held", flush=True)
+        signal.pause()
+    sys.stdin.readline()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print("killed", flush=True)
 """
+Held = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(name="held", scope="module")
+def held_by_another_process() -> Iterator[Held]:
+    """Has the lock of a store's files in another process, which is killed when the block ends.
+
+    Such processes are forked from one, whose imports take longer than all else.
+    """
+    command = [sys.executable, "-c", _HOLDERS]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holders:
+        stdin, stdout = holders.stdin, holders.stdout
+        assert stdin
+        assert stdout
+
+        def say(line: str) -> str:
+            stdin.write(f"{line}\n")
+            stdin.flush()
+            return stdout.readline()
+
+        @contextmanager
+        def held(*files: Path) -> Iterator[None]:
+            assert say(" ".join(map(str, files))) == "held\n"
+            yield
+            assert say("kill it") == "killed\n"
+
+        yield held
+        stdin.close()
 
 
 def test_a_second_holder_is_refused(tmp_path: Path) -> None:
@@ -82,20 +118,11 @@ def test_different_stores_do_not_mind_each_other(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "data").iterdir()} == {0o600}
 
 
-def test_a_holder_that_is_killed_holds_no_longer(tmp_path: Path) -> None:
+def test_a_holder_that_is_killed_holds_no_longer(tmp_path: Path, held: Held) -> None:
     """After a kill the lock is free, whatever file it left."""
-    database = tmp_path / "x.db"
-    command = [sys.executable, "-c", _HOLDER, str(database)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(StoreError, match="another postmottak"):
-            InstanceLock(database)
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-    InstanceLock(database).release()
+    with held(tmp_path / "x.db"), pytest.raises(StoreError, match="another postmottak"):
+        InstanceLock(tmp_path / "x.db")
+    InstanceLock(tmp_path / "x.db").release()
 
 
 def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
@@ -103,19 +130,6 @@ def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(StoreError, match=r"data/x\.db\.lock cannot be created"):
         InstanceLock(tmp_path / "data" / "x.db")
-
-
-@contextmanager
-def held(database: Path, content: Path) -> Iterator[None]:
-    """A store that is in another process's hands until the block ends."""
-    command = [sys.executable, "-c", _HOLDER, str(database), str(content)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"held\n"
-        yield
-        holder.kill()
 
 
 def _removed(place: Path) -> Path:
@@ -161,7 +175,7 @@ def _database_moved(place: Path) -> Path:
     "change", [_removed, _replaced, _renamed, _linked, _database_linked, _restored, _database_moved]
 )
 def test_a_store_in_use_is_refused_whatever_happens_to_its_files(
-    tmp_path: Path, change: Callable[[Path], Path]
+    tmp_path: Path, held: Held, change: Callable[[Path], Path]
 ) -> None:
     """No second process gets the store beside the first, although what it would find there is not
     what the first has locked."""
@@ -177,7 +191,7 @@ def test_a_store_in_use_is_refused_whatever_happens_to_its_files(
     InstanceLock(changed / "x.db", content).release()
 
 
-def test_two_stores_never_share_their_contents(tmp_path: Path) -> None:
+def test_two_stores_never_share_their_contents(tmp_path: Path, held: Held) -> None:
     """A second database with the same content folder is refused: each would delete what only the
     other needs."""
     (tmp_path / "content").mkdir()
