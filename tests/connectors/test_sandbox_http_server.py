@@ -24,7 +24,7 @@ def echo(request: Request) -> Response:
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=5) as client:
+    with httpx.Client(timeout=30) as client:
         yield client
 
 
@@ -175,4 +175,4 @@ def test_it_speaks_tls() -> None:
 
 
 def _connected(server: LoopbackServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=30)

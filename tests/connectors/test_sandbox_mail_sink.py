@@ -40,7 +40,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 @contextmanager
 def connected(sink: MailSink) -> Iterator[smtplib.SMTP]:
-    with smtplib.SMTP(sink.host, sink.port, timeout=5) as smtp:
+    with smtplib.SMTP(sink.host, sink.port, timeout=30) as smtp:
         yield smtp
 
 
@@ -173,7 +173,7 @@ def test_a_mail_that_is_too_large_is_refused() -> None:
 def test_it_ends_with_a_client_still_connected() -> None:
     """Leaving does not wait for a client that stays."""
     with MailSink() as sink:
-        smtp = smtplib.SMTP(sink.host, sink.port, timeout=5)
+        smtp = smtplib.SMTP(sink.host, sink.port, timeout=30)
         smtp.ehlo()
     with pytest.raises(smtplib.SMTPServerDisconnected):
         smtp.noop()

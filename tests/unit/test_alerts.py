@@ -205,6 +205,7 @@ def test_alerts_that_cannot_be_kept(
     """Where no alert can be kept because the disk is full, or because the database rejects one, the
     log says so and the looking goes on."""
     monkeypatch.setattr(alerts, "_LOOK", 0.01)
+    monkeypatch.setattr(alerts, "_GLANCE", 0.01)
     stopping, looks = threading.Event(), [failure, None]
     alerter = desk.make()
 

@@ -57,7 +57,7 @@ def test_all_end_with_the_service(tmp_path: Path) -> None:
 
 def lock_when_it_is_free(database: Path) -> InstanceLock:
     """The store's lock, as soon as nobody has it."""
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 30
     while True:
         try:
             return InstanceLock(database)

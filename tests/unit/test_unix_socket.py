@@ -67,7 +67,7 @@ def refusal(path: Path) -> str:
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < ends
         time.sleep(0.01)

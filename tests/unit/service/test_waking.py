@@ -34,7 +34,7 @@ def running(parts: App, tmp_path: Path) -> Iterator[App]:
     assert not thread.is_alive()
 
 
-def until(what: object, seconds: float = 10.0) -> None:
+def until(what: object, seconds: float = 30.0) -> None:
     """Wait for it."""
     assert callable(what)
     for _ in range(int(seconds / 0.02)):
