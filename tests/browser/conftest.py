@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from benchmarks.loopback import free_port
 from daemon.runtime.clock import utc_now
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -85,7 +85,7 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def serving(folder: Path, web: str = "") -> Iterator[Site]:
     """Serve the page of a filled store until the block ends; `web` is added to `[web]`."""
-    port = _free_port()
+    port = free_port()
     (folder / "drop").mkdir()
     text = CONFIGURATION.format(port=port).replace("[web]\n", f"[web]\n{web}")
     (folder / "postmottak.toml").write_text(text, encoding="utf-8")
@@ -122,11 +122,6 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait(10)
     if process.stdout:
         process.stdout.close()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _until_it_answers(url: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from benchmarks.loopback import free_port
 from daemon.core.proxies import Proxies, Proxy
 
 HOST = "altinn.example"
@@ -119,6 +120,5 @@ def running_proxy(target: int = 0, **how: Any) -> Iterator[HttpProxy]:
 
 def no_proxy_there() -> Proxies:
     """A proxy at a port where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        proxy = Proxy(host="127.0.0.1", port=free.getsockname()[1])
+    proxy = Proxy(host="127.0.0.1", port=free_port())
     return Proxies(http=proxy, https=proxy)

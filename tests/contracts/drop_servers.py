@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.loopback import free_port
+
 PASSWORD = "correct-horse-battery"
 _READY_WITHIN = 30
 
@@ -170,7 +172,7 @@ def smb_server(folder: Path) -> Iterator[SmbServer]:
     smbd = shutil.which("smbd", path=f"{os.environ['PATH']}:/usr/sbin")
     if smbd is None:
         pytest.skip("Samba's smbd is not installed")
-    user, port, root = pwd.getpwuid(os.geteuid()).pw_name, _free_port(), folder / "share"
+    user, port, root = pwd.getpwuid(os.geteuid()).pw_name, free_port(), folder / "share"
     root.mkdir()
     configuration = folder / "smb.conf"
     configuration.write_text(_smb_configuration(folder, root, user))
@@ -229,7 +231,7 @@ def s3_server() -> Iterator[int]:
     """The port of moto's S3, in a process of its own."""
     pytest.importorskip("obstore", reason="obstore is not installed")
     pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    port = _free_port()
+    port = free_port()
     with _process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port):
         yield port
 
@@ -262,9 +264,3 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             break
         pause.wait(0.05)
     pytest.skip(f"the server {process.args!r} does not start here")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

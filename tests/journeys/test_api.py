@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from benchmarks.loopback import free_port
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from tests.journeys.conftest import Journey
 
@@ -19,8 +19,7 @@ CONTENT = bytes(range(256)) * 40
 @pytest.fixture
 def api(journey: Journey) -> Iterator[httpx.Client]:
     """A client of a running service's pull API, with one letter delivered."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (journey.scene.folder / "api.token").write_text(TOKEN + "\n")
     with journey.scene.configuration.open("a") as configuration:
         configuration.write(f'\n[api]\ntoken_file = "api.token"\nport = {port}\n')

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import httpx
 import jsonschema
 import pytest
 
+from benchmarks.loopback import free_port
 from connectors.sandbox.samples import letters as sample_letters
 from tests.journeys.conftest import Journey
 from tests.processes.warm import ROOT
@@ -26,11 +26,6 @@ from tests.processes.warm import ROOT
 CONSUMER = ROOT / "docs" / "examples" / "consumer.py"
 SCHEMA = json.loads((ROOT / "docs" / "message.schema.json").read_text(encoding="utf-8"))
 TOKEN = "a token of some length"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @dataclass(frozen=True, kw_only=True)

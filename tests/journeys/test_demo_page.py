@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 
+from benchmarks.loopback import free_port
 from tests.processes.warm import ROOT
 
 
 def test_the_demo_prints_one_link_and_ends_by_ctrl_c(tmp_path: Path) -> None:
     """The link that is printed logs in, letters are there, and Ctrl-C leaves nothing behind."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", "import postmottak; postmottak.main()", "demo", "--page"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(

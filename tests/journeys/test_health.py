@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from benchmarks.loopback import free_port
 from tests.journeys.conftest import Journey
 
 _CLOSED = re.compile(r"CRITICAL: mappe: \d+ deliveries fail( and \d+ waits? behind)?, the oldest ")
@@ -19,8 +20,7 @@ def test_thirty_of_thirty(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> 
     """The drop's folder cannot be written: within a minute the unit's status line, `status`, its
     line for monitors, the metrics and one mail say so, with the remedy; the log warns once. When
     the folder is there all of them say that all is well."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     sections = (
         f'[alerts]\nto = ["epost"]\nfree_bytes = 0\n[monitoring]\nlisten = "127.0.0.1:{port}"\n'
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-import socket
 import sqlite3
 import tomllib
 from contextlib import closing
 
+from benchmarks.loopback import free_port
 from connectors.sandbox.samples import sandbox_resource, sandbox_resources
 from connectors.sandbox.sinks.webhook import Reply
 from tests.journeys.conftest import Journey
@@ -17,8 +17,7 @@ def test_a_monitor_and_an_alert(journey: Journey) -> None:
     """A dead delivery is critical for a monitor, is counted at the endpoint, and is reported once
     by mail and by webhook, by the poll itself."""
     assert journey.run("status", "--monitor").code == 3
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     sections = (
         '[alerts]\nto = ["epost", "webhook"]\nfree_bytes = 0\n[monitoring]\nlisten = '
         f'"127.0.0.1:{port}"\n'

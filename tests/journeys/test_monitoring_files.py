@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.loopback import free_port
 from tests.journeys.conftest import Journey
 
 FILES = Path(__file__).parents[2] / "packaging/monitoring"
@@ -33,8 +33,7 @@ such dates."""
 def test_every_metric_of_the_rules_and_the_dashboard_exists(journey: Journey) -> None:
     """Each metric that an alert or a panel names is at the endpoint of a real service, with the
     labels by which it is selected, and both processes of the service are there."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     sections = f'[alerts]\nfree_bytes = 0\n[monitoring]\nlisten = "127.0.0.1:{port}"\n'
     journey.scene.configuration.write_text(journey.scene.configuration.read_text() + sections)
     journey.publish(13)

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import signal
-import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from benchmarks.loopback import free_port
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.setup import WEBHOOK_SECRET
 from connectors.sandbox.sinks.webhook import Reply
@@ -26,8 +26,7 @@ def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.Mon
 
     In the journal's form each line has its priority and is JSON.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     sections = f'[alerts]\nto = ["webhook"]\n[monitoring]\nlisten = "127.0.0.1:{port}"\n'
     journey.scene.configuration.write_text(journey.scene.configuration.read_text() + sections)
     for letter in sample_letters(6, party=journey.scene.party, now=datetime.now(UTC)):

@@ -14,17 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.loopback import free_port
 from tests.journeys.conftest import Begin, Journey, kill
 
 _TOKEN = "a token of some length"
 _FILES = 256
 """That the service may have open."""
 _CONNECTIONS = 1500
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture
@@ -37,7 +33,7 @@ def journey(begun: Callable[..., Begin]) -> Iterator[Journey]:
 @pytest.fixture
 def ports(journey: Journey) -> tuple[int, int]:
     """Where the pull API and the monitors' endpoint are."""
-    api, monitoring = _free_port(), _free_port()
+    api, monitoring = free_port(), free_port()
     (journey.scene.folder / "api.token").write_text(_TOKEN)
     with journey.scene.configuration.open("a") as configuration:
         configuration.write(f'\n[api]\ntoken_file = "api.token"\nport = {api}\n')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 from starlette.routing import Route
 
+from benchmarks.loopback import free_port
 from daemon.config.listen import Address
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -73,8 +73,7 @@ def running(store: Store, content: ContentStore) -> Iterator[Running]:
     assert {each.sha256 for letter in letters for each in letter.attachments} == {kept.sha256}
     store.letters.add(letters)
     change(store, "UPDATE deliveries SET state = 'delivered' WHERE destination = 'erp'")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     address = Address(host="127.0.0.1", port=port)
     server = WebServer("the pull API", _api(store, content).application(), address, limits=Limits())
     stopping = threading.Event()

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.loopback import free_port
 from daemon.config.listen import Address
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -66,8 +67,7 @@ def letter_of(name: str, data: bytes) -> dict[str, Any]:
 @contextmanager
 def serving(store: Store, content: ContentStore) -> Iterator[str]:
     """The API's address, while it is served."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     api = Api(store=store, content=content, tokens=TokenGuard(TOKEN), clock=lambda: NOW)
     address = Address(host="127.0.0.1", port=port)
     server, stopping = WebServer("the API", api.application(), address), threading.Event()

@@ -29,7 +29,7 @@ from benchmarks.fast_runs import (
     service_run,
 )
 from benchmarks.fast_table import SERVICE, figures
-from benchmarks.loopback import open_to_all
+from benchmarks.loopback import free_port, open_to_all
 from benchmarks.mail_fetchers import FDM, GETMAIL, MBSYNC, Fetcher
 from benchmarks.report import Figure
 from benchmarks.static_altinn import StaticAltinn, nginx, static_altinn
@@ -81,6 +81,14 @@ def _get(altinn: StaticAltinn, path: str, method: str = "GET") -> tuple[int, dic
         connection.request(method, path)
         response = connection.getresponse()
         return response.status, dict(response.getheaders()), response.read()
+
+
+def test_no_two_servers_get_one_port() -> None:
+    """A port is free, is given once, and is none that the system gives to whoever wants any."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = [free_port() for _ in range(500)]
+    assert len(set(ports)) == 500
+    assert max(ports) < lowest
 
 
 @_needs_nginx

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
+from benchmarks.loopback import free_port
 from daemon.config.web import WebSettings
 from daemon.core.ports import Finding
 from daemon.service import page_check
@@ -26,12 +27,6 @@ def found(**values: Any) -> Mapping[str, Finding]:
     listen = values.pop("listen", "127.0.0.1:0")
     settings = WebSettings.model_validate({"listen": listen} | values)
     return {each.subject: each for each in check_page(settings)}
-
-
-def free_port() -> int:
-    """A port at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
+from benchmarks.loopback import free_port
 from daemon.config.listen import Address
 from daemon.config.web import WebSettings
 from daemon.page.guard.proxy import visitor_address
@@ -96,7 +96,7 @@ secret_file = "proxy.secret"
         path = str(address.path) if address.path else None
         found = Served(site, "http://page" if path else f"http://{listen}", path)
         try:
-            ends = time.monotonic() + 10
+            ends = time.monotonic() + 30
             while not _answers(found):
                 assert time.monotonic() < ends
                 time.sleep(0.02)
@@ -105,11 +105,6 @@ secret_file = "proxy.secret"
             stopping.set()
             server.stop()
             thread.join()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _answers(served: Served) -> bool:

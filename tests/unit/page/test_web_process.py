@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.loopback import free_port
 from daemon.page.guard.signed_in import COOKIE
 from daemon.runtime.clock import utc_now
 from daemon.store import Store
@@ -53,8 +54,7 @@ def _store(folder: Path, name: str, letters: int) -> str:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """The page of a store with five letters, as its command serves it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     (tmp_path / "drop").mkdir()
     (tmp_path / "postmottak.toml").write_text(CONFIGURATION.format(port=port), encoding="utf-8")
     (tmp_path / "routing.toml").write_text(ROUTING, encoding="utf-8")
