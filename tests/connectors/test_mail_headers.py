@@ -8,7 +8,8 @@ import email.header
 import email.policy
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from connectors.destinations.smtp import Mail, Settings
 from connectors.mail.headers import MAIL, folded_text, header_text
 from connectors.mail.subjects import fill
-from connectors.sandbox.sinks.mail import MailSink
+from connectors.sandbox.sinks.mail import MailSink, ReceivedMail
 from daemon.core.filenames import safe_name
 from daemon.core.ports import Notification, Parcel
 
@@ -132,16 +133,32 @@ def test_other_versions_of_python_read_the_same(version: str, tmp_path: Path) ->
     assert done.stdout.decode().strip() == ascii(text)
 
 
+@pytest.fixture(name="server", scope="module")
+def mail_server() -> Iterator[MailSink]:
+    """One for all examples: its start takes longer than a mail."""
+    with MailSink() as sink:
+        yield sink
+
+
+@contextmanager
+def one_mail(server: MailSink) -> Iterator[list[ReceivedMail]]:
+    """The mail that comes in the block, once that has ended."""
+    before, found = len(server.mails), list[ReceivedMail]()
+    yield found
+    found += server.mails[before:]
+    assert len(found) == 1
+
+
 @given(title=titles, name=st.text(max_size=100))
 @settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 def test_a_title_comes_through_a_mail_server(
-    make_parcel: MakeParcel, title: str, name: str
+    server: MailSink, make_parcel: MakeParcel, title: str, name: str
 ) -> None:
     """Through a real SMTP hop the subject is the title, the attachment has its safe name, and
     nobody else is written to."""
-    with MailSink() as server:
+    with one_mail(server) as mails:
         mail_by(server, subject="{title}").deliver(make_parcel(title=title, files={name: b"x"}))
-        (mail,) = server.mails
+    (mail,) = mails
     text = header_text(title)
     if (
         text.isspace()
@@ -163,7 +180,7 @@ def test_a_title_comes_through_a_mail_server(
 
 @given(titles)
 @settings(max_examples=25, deadline=None)
-def test_an_alert_comes_through_a_mail_server(subject: str) -> None:
+def test_an_alert_comes_through_a_mail_server(server: MailSink, subject: str) -> None:
     """The subject of an alert, which may name anything that the configuration does, is read as it
     was written."""
     text = header_text(f"Postmottak: {subject}")
@@ -176,9 +193,9 @@ def test_an_alert_comes_through_a_mail_server(subject: str) -> None:
         text="x",
         at=datetime(2026, 3, 1, tzinfo=UTC),
     )
-    with MailSink() as server:
+    with one_mail(server) as mails:
         mail_by(server).notify(alert)
-        (mail,) = server.mails
+    (mail,) = mails
     assert_reads_as(mail.raw, "Subject", text)
 
 
@@ -213,11 +230,13 @@ def test_addresses_come_back(addresses: list[str]) -> None:
 
 
 @pytest.mark.parametrize("address", [".post@example.no", "post.@example.no", "a..b@example.no"])
-def test_an_address_that_python_cannot_read(make_parcel: MakeParcel, address: str) -> None:
+def test_an_address_that_python_cannot_read(
+    server: MailSink, make_parcel: MakeParcel, address: str
+) -> None:
     """An address with a dot where Python expects none is written to like any other."""
-    with MailSink() as server:
+    with one_mail(server) as mails:
         mail_by(server, recipients=("regnskap@example.no", address)).deliver(make_parcel())
-        (mail,) = server.mails
+    (mail,) = mails
     assert f"To: regnskap@example.no,\r\n {address}\r\n".encode() in mail.raw
 
 

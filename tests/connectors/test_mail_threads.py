@@ -83,8 +83,9 @@ def keys_of(fields: dict[str, Any]) -> set[str]:
 def test_mails_agree_with_the_routing_table(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Two mails share a thread if and only if the routing table takes their letters for one
     case."""
-    assert bool(ids_of(one) & ids_of(other)) == bool(keys_of(one) & keys_of(other))
-    assert len(ids_of(one)) == len(keys_of(one))
+    ids, keys = ids_of(one), keys_of(one)
+    assert bool(ids & ids_of(other)) == bool(keys & keys_of(other))
+    assert len(ids) == len(keys)
 
 
 def test_every_case_is_in_the_mail(servers: Any, make_parcel: MakeParcel) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from daemon.cli import app
 
 ROOT = Path(__file__).parents[2]
+_BEGIN = r"\b"
 OLD_WORDS = {
     r"\bis no (?!longer|more|t\b|such)": "is not a valid …",
     r"\bat the most\b": "at most",
@@ -35,7 +36,9 @@ OLD_WORDS = {
     r"\bwhat came of\b": "the result of",
 }
 """Phrases that read as translated, each with plain words for it."""
-_EVERYWHERE = re.compile("|".join(f"({pattern})" for pattern in OLD_WORDS), re.IGNORECASE)
+_EVERYWHERE = re.compile(
+    rf"\b(?:{'|'.join(pattern.removeprefix(_BEGIN) for pattern in OLD_WORDS)})", re.IGNORECASE
+)  # one look for a word's beginning, instead of one for each phrase at each letter
 
 EVENTS = frozenset({"a thread hangs, so that the service gives no sign of life"})
 """Log events with such a phrase. Scripts search the log for events, so their names stay."""
