@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.processes import compiled_once, tables_once
 MakeParcel = Callable[..., Parcel]
 _MEMORY = Path("/dev/shm")  # a tmpfs, on Linux
 _ENOUGH = 4 << 30
+_AUTHORITY = Path(__file__).parent / "processes" / "unknown_authority.pem"
+"""One that has issued nothing; its key is gone. A file without any is refused by httpx."""
 _WHOLE_SYSTEM = {"journeys", "system"}
 
 
@@ -30,8 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Every letter is synced several times, and a disk takes milliseconds for each sync; in memory the
     calls are the same. OpenSSL takes 30 milliseconds for the authorities of each context, and no
-    test of parts meets a server that they know. Journeys, whose files are large and which may
-    install packages, keep disk and authorities.
+    test of parts meets a server that they know; so there is one, whatever the environment names.
+    Journeys, whose files are large and which may install packages, keep disk and authorities.
+
+    What was compiled is kept, though the environment may say otherwise: each of the thousands of
+    child processes would compile the whole service again, which takes it twice its start.
 
     No example of Hypothesis has a deadline: on a busy machine any may take long.
 
@@ -39,14 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
     again.
     """
     gc.disable()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     hypothesis.settings.register_profile("busy", deadline=None)
     hypothesis.settings.load_profile("busy")
     named = {part for argument in config.args for part in Path(argument).resolve().parts}
     if "tests" not in named or named & _WHOLE_SYSTEM or config.args == config.getini("testpaths"):
         return
-    # one that has signed nothing: OpenSSL refuses a file without any
-    os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "processes" / "unknown_authority.pem")
-    os.environ["SSL_CERT_DIR"] = os.devnull
+    os.environ.update(SSL_CERT_FILE=str(_AUTHORITY), SSL_CERT_DIR=os.devnull)
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
+
 _HEAVY = (
     "pydantic",
     "sqlalchemy",
@@ -49,6 +51,21 @@ def test_status_imports_no_certificates() -> None:
         [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True
     )
     assert ended.stdout == "[]\n"
+
+
+def test_contexts_have_one_authority() -> None:
+    """The tests' many TLS contexts do not read all authorities of the system, and httpx, which
+    refuses a file without any, gets one."""
+    context = httpx.create_ssl_context()
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_what_was_compiled_is_kept() -> None:
+    """The tests' many child processes compile nothing that one of them has compiled."""
+    code = "import sys; print(sys.dont_write_bytecode)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"
+    assert not sys.dont_write_bytecode
 
 
 def test_the_service_imports_no_decoration() -> None:
