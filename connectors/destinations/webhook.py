@@ -95,7 +95,7 @@ class Settings(DestinationSettings):
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("has client_key_file without client_cert_file; write both, or neither")
         try:
-            if opens_secrets(info):
+            if self.client_cert_file and opens_secrets(info):
                 _tls(self)
         except OSError as error:
             key = self.client_key_file.path if self.client_key_file else None

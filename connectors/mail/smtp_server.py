@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import smtplib
+import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -81,8 +83,12 @@ class MailServer:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._tls = tls_context(settings.ca_file)
         self._seconds = settings.timeout.total_seconds()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Whom it trusts, once it needs that: OpenSSL takes 30 ms to read the authorities."""
+        return tls_context(self._settings.ca_file)
 
     def __str__(self) -> str:
         return f"the mail server {self._settings.host}:{self._settings.port}"

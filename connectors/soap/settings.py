@@ -107,7 +107,7 @@ class SoapSettings(DestinationSettings):
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("has client_key_file without client_cert_file; write both, or neither")
         try:
-            if opens_secrets(info):
+            if self.client_cert_file and opens_secrets(info):
                 self.tls()
         except OSError as error:
             key = self.client_key_file.path if self.client_key_file else None

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import ValidationError
 
+from connectors.destinations import smtp
 from connectors.destinations.webhook import Settings, connect
 from daemon.core.errors import TemporaryFailure
 from tests.connectors.conftest import status
@@ -33,6 +34,28 @@ def client_files(authority: trustme.CA, tmp_path: Path) -> tuple[str, str]:
     issued.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
     issued.private_key_pem.write_to_path(str(tmp_path / "client.key"))
     return str(tmp_path / "client.pem"), str(tmp_path / "client.key")
+
+
+def test_the_authorities_are_read_when_they_are_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """OpenSSL takes 30 ms for the system's authorities: a webhook reads them once, and mail, which
+    may never be sent, not at the start."""
+    made: list[ssl.SSLContext] = []
+    create = ssl.create_default_context
+
+    def noted(**given: Any) -> ssl.SSLContext:
+        made.append(create(**given))
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", noted)
+    (tmp_path / "webhook.secret").write_text(SECRET)
+    told = {"url": "https://erp.example.no/", "secret_file": "webhook.secret"}
+    connect("erp", Settings.model_validate(told, context={"base": tmp_path})).close()
+    assert len(made) == 1
+    mail = {"host": "mail.example.no", "sender": "a@example.no", "recipients": ["b@example.no"]}
+    smtp.connect("mail", smtp.Settings.model_validate(mail)).close()
+    assert len(made) == 1
 
 
 def test_a_client_certificate_proves_who_calls(
