@@ -119,6 +119,8 @@ def _options(
         ),
     ] = False,
 ) -> None:
+    from daemon.runtime import light_libraries  # noqa: F401  # before anything else imports it
+
     if verbose and quiet:
         raise typer.BadParameter("use either --verbose or --quiet")
     context.obj = Options(config=config)

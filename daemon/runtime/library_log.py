@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from daemon.runtime.light_structlog import structlog
+from daemon.runtime.light_libraries import structlog
 
 _log = structlog.get_logger(__name__)
 

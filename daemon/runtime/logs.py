@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from daemon.runtime import journal, library_log, log_settings
-from daemon.runtime.light_structlog import structlog
+from daemon.runtime.light_libraries import structlog
 from daemon.runtime.log_settings import LogFormat
 
 if TYPE_CHECKING:

@@ -82,6 +82,22 @@ def test_the_service_imports_no_decoration() -> None:
     assert ended.stdout == "[]\n"
 
 
+def test_no_command_loads_rich_for_its_log() -> None:
+    """Whatever a command imports first: here, all of the page, before its configuration is read."""
+    code = (
+        "import atexit, sys, postmottak\n"
+        "loaded = lambda: [each for each in ('structlog', 'rich') if each in sys.modules]\n"
+        "atexit.register(lambda: print(loaded()))\n"
+        "sys.argv = ['postmottak', '-c', '/nowhere', 'web', 'run']\n"
+        "postmottak.main()\n"
+    )
+    home = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "['structlog']\n")
+
+
 def test_garbage_is_not_looked_for_among_what_is_imported() -> None:
     """A command collects garbage rarely: what its start makes, stays."""
     code = (

@@ -1,7 +1,9 @@
-"""structlog without rich, which it would load for tracebacks in colour.
+"""Libraries without rich, which they would load for a terminal's colours.
 
-The log has neither, and loading rich is a twelfth of the start of each command. Whoever imports
-structlog first decides: so what sets the log up takes it from here, and does so before all else.
+structlog does for tracebacks, and httpx for a command of its own; neither is used here, and loading
+rich, with pygments, is a twelfth of the start of a command. The first import of a library decides;
+so the command line imports this before all else, and what sets the log up takes structlog from
+here.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _RICH = "rich"
+_COMMAND = "httpx._main"
 
 
 @contextmanager
@@ -26,6 +29,7 @@ def _as_if_missing(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
+sys.modules.setdefault(_COMMAND, None)  # type: ignore[arg-type]  # likewise, and for good
 with _as_if_missing(_RICH):
     import structlog
 
