@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import structlog
@@ -28,6 +29,7 @@ from daemon.intake.carrier import (
 from daemon.intake.counters import IntakeCounters
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies
 from daemon.intake.listing import ListedChannel, abreast, list_channel, moved_bookmark
+from daemon.intake.listing_waves import listed_in_waves
 from daemon.intake.notices import Notices
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
@@ -82,29 +84,46 @@ class Intake:
     ) -> IntakeSummary:
         """Do one round: list `channels`, or all, and store every new letter.
 
-        Ends early when `stopping` is set. `on_stored` is called after each commit of letters, so
+        Letters of channels that are listed do not wait for lists that take long. Ends early when
+        `stopping` is set. `on_stored` is called after each commit of letters, so
         that they need not wait for those that follow. A problem with a channel or a letter is in
         the summary, and affects no other. Raises StoreError if nothing can be kept.
         """
         channels = abreast(mailbox.channels() if channels is None else channels)
         summary, limiter = IntakeSummary(), self.here.limiter()
+        unanswered: list[bool] = []
+
+        def listed_if_wanted(channel: Channel, bookmark: Bookmark) -> ListedChannel | None:
+            with limiter.slot():
+                if stopping.is_set():
+                    return None
+                return list_channel(mailbox, channel, bookmark, self.fetcher.clock)
+
         with ThreadPool(self.here.workers, thread_name_prefix="list") as pool:
             bookmarks = self.store.bookmarks.of_channels(mailbox.name, channels)
-
-            def listed_if_wanted(channel: Channel, bookmark: Bookmark) -> ListedChannel | None:
-                with limiter.slot():
-                    if stopping.is_set():
-                        return None
-                    return list_channel(mailbox, channel, bookmark, self.fetcher.clock)
-
-            found = pool.map(listed_if_wanted, channels, bookmarks)
-            listed = [each for each in found if each]
-            _note_listings(listed, summary)
-            failed = sum(bool(each.problem) and not each.expected for each in listed)
-            self.counters.listing_failures.add(mailbox.name, failed)
-        work = self._new_letters(mailbox, channels, listed, summary)
-        carried = self._carry(mailbox, policies, work, stopping, on_stored)
+            each_with = zip(channels, bookmarks, strict=True)
+            with closing(listed_in_waves(pool, listed_if_wanted, each_with)) as waves:
+                for listed in waves:
+                    unanswered += _note_listings(listed, summary)
+                    failed = sum(bool(each.problem) and not each.expected for each in listed)
+                    self.counters.listing_failures.add(mailbox.name, failed)
+                    self._take(mailbox, policies, listed, stopping, on_stored, summary)
+        summary.unreachable = bool(unanswered) and all(unanswered)
         summary.notices = self.notices.write(mailbox.name)
+        return summary
+
+    def _take(
+        self,
+        mailbox: Mailbox,
+        policies: MarkPolicies,
+        listed: Sequence[ListedChannel],
+        stopping: threading.Event,
+        on_stored: Callable[[], None],
+        summary: IntakeSummary,
+    ) -> None:
+        """Have the new letters of listed channels stored, and move the channels' bookmarks."""
+        work = self._new_letters(mailbox, listed, summary)
+        carried = self._carry(mailbox, policies, work, stopping, on_stored)
         if not stopping.is_set():
             self._account_for(mailbox.name, work, carried)
             now = self.fetcher.clock()
@@ -116,7 +135,6 @@ class Intake:
             ]
             self.store.bookmarks.save(moved)
         summary.add(carried)
-        return summary
 
     def fetch(
         self,
@@ -160,7 +178,6 @@ class Intake:
     def _new_letters(
         self,
         mailbox: Mailbox,
-        channels: Sequence[Channel],
         listed: Sequence[ListedChannel],
         summary: IntakeSummary,
     ) -> list[tuple[Channel, LetterRef]]:
@@ -169,12 +186,12 @@ class Intake:
         The latter even if the listing now begins after them.
         """
         waiting = [ref for each in listed if each.channel.list_only for ref in each.refs]
-        summary.waiting = len(waiting)
+        summary.waiting += len(waiting)
         self.store.letters.record_waiting(waiting, self.fetcher.clock())
         fetchable = {
-            (channel.party, channel.resource): channel
-            for channel in channels
-            if not channel.list_only
+            (each.channel.party, each.channel.resource): each.channel
+            for each in listed
+            if not each.channel.list_only
         }
         failing = self.store.letters.failing(mailbox.name)
         work = {
@@ -225,8 +242,9 @@ class Intake:
             note_skipped(self.store, lost, self.fetcher.clock(), carried)
 
 
-def _note_listings(listed: Sequence[ListedChannel], summary: IntakeSummary) -> None:
-    summary.listed = sum(len(each.refs) for each in listed)
+def _note_listings(listed: Sequence[ListedChannel], summary: IntakeSummary) -> list[bool]:
+    """Note what was listed, and what failed. Returns whether each channel was not answered."""
+    summary.listed += sum(len(each.refs) for each in listed)
     for each in listed:
         if each.problem:
             words = (
@@ -242,6 +260,4 @@ def _note_listings(listed: Sequence[ListedChannel], summary: IntakeSummary) -> N
                 resource=each.channel.resource,
                 reason=each.problem,
             )
-    summary.unreachable = bool(listed) and all(
-        each.problem and not each.refused and not each.refs for each in listed
-    )
+    return [bool(each.problem) and not each.refused and not each.refs for each in listed]

@@ -4,14 +4,16 @@ passed over."""
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import repeat
 
 import pytest
 
-from daemon.core.errors import AccessRefused
+from daemon.core.errors import AccessRefused, StoreError
 from daemon.core.ports import Channel, Listing
+from daemon.intake import listing_waves
 from daemon.intake.poll import IntakeSummary
 from daemon.store import Store
 from tests.unit.conftest import NOW, TAX, Clock
@@ -182,3 +184,47 @@ def test_a_channel_that_cannot_even_be_begun(
         "1 letters have ids that are not text",
     ]
     assert store.bookmarks.of_channel(mailbox.name, TAX).last_error
+
+
+def test_a_list_that_takes_long_holds_up_its_own_letters_only(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one channel's list does not end, the letters of the others are stored and their
+    bookmarks moved; then those of that channel follow, in the same round."""
+    mailbox.publish("a")
+    mailbox.publish("b", channel=OTHER)
+    listed, ends = mailbox.list, time.monotonic() + 20
+    others_are_stored: list[bool] = []
+
+    def slow(channel: Channel, since: datetime | None) -> Listing:
+        while channel == TAX and position(store, "plan") is None and time.monotonic() < ends:
+            time.sleep(0.01)
+        others_are_stored.append("b" in kept(store))
+        return listed(channel, since)
+
+    monkeypatch.setattr(listing_waves, "_TOGETHER", 0.05)
+    monkeypatch.setattr(mailbox, "list", slow)
+    summary = poll()
+    assert others_are_stored == [False, True]
+    assert (summary.listed, summary.stored, kept(store)) == (2, 2, {"a", "b"})
+    assert position(store) is not None
+
+
+def test_a_store_that_fails_ends_lists_that_wait(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a first channel's letters cannot be stored, the round fails, and does not hang."""
+    mailbox.publish("b", channel=OTHER)
+
+    def slow(channel: Channel, since: datetime | None) -> Listing:
+        time.sleep(0.3 * (channel == TAX))
+        return Listing(refs=())
+
+    def fail(_: object) -> None:
+        raise StoreError("the disk has failed")
+
+    monkeypatch.setattr(listing_waves, "_TOGETHER", 0.05)
+    monkeypatch.setattr(mailbox, "list", slow)
+    monkeypatch.setattr(store.bookmarks, "save", fail)
+    with pytest.raises(StoreError, match="the disk has failed"):
+        poll()
