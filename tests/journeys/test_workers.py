@@ -17,9 +17,10 @@ LETTERS = 60
 
 
 def configure(journey: Journey, *, workers: int = 2, layout: str = "folder") -> None:
-    """Set the number of workers, and the drop's layout."""
+    """Set the number of workers, and the drop's layout; and let them fetch all letters: what a bell
+    rings for is fetched by the service itself."""
     path = journey.scene.configuration
-    text = path.read_text()
+    text = path.read_text().replace('type = "altinn3"', 'type = "altinn3"\nbell = "off"')
     head, section, rest = text.partition("[destination.")
     place = rest.index('type = "filedrop"')
     rest = rest[:place] + f'layout = "{layout}"\n' + rest[place:]

@@ -33,6 +33,8 @@ ROUTING = (
     '[[recipient]]\nname = "post"\ndeliver_to = ["mappe"]\n\n[[route]]\nname = "Alt"\nto = '
     '["post"]\n'
 )
+_MAILBOX = 'bell = "off"\n'
+"""What a bell rings for is fetched by the service itself, and not by its workers."""
 _AFTER = 1.0  # seconds that the service works on after the end of a worker
 Seen = tuple[str, str, tuple[str, ...]]
 """A drop's name, the digest of all that is in it, and what was wrong with it."""
@@ -89,7 +91,7 @@ def race(letters: int, kills: int, seed: int) -> list[str]:
     chance = random.Random(seed)
     with (
         tempfile.TemporaryDirectory(prefix="drop-reader-") as folder,
-        Begin(Path(folder), routing=ROUTING) as journey,
+        Begin(Path(folder), mailbox=_MAILBOX, routing=ROUTING) as journey,
     ):
         reader = Reader(journey.scene.drop)
         published = 0
