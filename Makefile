@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep ladder-sweep deb system-test lock clean
+.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep kill-storm power-cut drop-reader restore-sweep keeping-sweep edit-sweep ladder-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -62,15 +62,21 @@ SOURCES := $(shell find daemon connectors config -type f -not -path '*/__pycache
 # Time and memory, compared with simpler programs. Takes about ten minutes and writes
 # docs/performance.md.
 #
-# BENCH selects parts: throughput latency memory stored waiting ladder idle routing.
+# BENCH selects parts: throughput latency neighbours memory stored waiting ladder idle routing.
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 
 # Long proofs. Each writes its latest result into docs/reliability.md, except edit-sweep.
 
-# Interrupts every relevant system call in three ways. Needs strace; TMPDIR=/dev/shm makes it faster.
+# Interrupts every relevant system call in three ways, and kills each process of the service as it
+# runs before every one. Needs strace, x86_64 and seccomp; TMPDIR=/dev/shm makes it faster.
 crash-sweep: .venv/made
 	$(BIN)/python tests/sweeps/crash_sweep.py --report docs/reliability.md
+	$(BIN)/python tests/sweeps/service_sweep.py --report docs/reliability.md
+
+# Kills workers, the fork server and the service at random, 500 times.
+kill-storm: .venv/made
+	$(BIN)/python tests/sweeps/kill_storm.py --report docs/reliability.md
 
 # Simulates power cuts, on file systems created for it. Needs root and loop devices.
 power-cut: .venv/made

@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import sys
 import threading
 import time
@@ -107,6 +108,9 @@ def _rehearse() -> None:
         for words in _REHEARSED:
             if code := _main(("-c", str(scene.configuration), *words)):
                 sys.exit(f"{words} ended with {code}")
+    # instead of the rehearsed commands' own, which would lose a signal in a command's first moment
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while threading.active_count() > 1:  # a fork would have their locks, and not them
         time.sleep(0.01)
 
@@ -175,8 +179,12 @@ def _be(request: Mapping[str, Any]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         if request["crash"]:
             importlib.import_module("crash_at").arm(request["crash"])
+        if request["asks"]:
+            importlib.import_module("system_calls").ask_before_each()
         if request["hold"]:
             Path(request["hold"]).read_bytes()
+        if request["asks"]:
+            importlib.import_module("system_calls").leave_to_watcher()
         code = _main(request["arguments"])
     finally:
         os._exit(code)

@@ -24,7 +24,8 @@ class Request:
     """A command to run in `folder`. With `hold`, the child waits until somebody has opened that
     named pipe for writing.
 
-    With `crash` it kills itself at that point (see crash_at.py).
+    With `crash` it kills itself at that point (see crash_at.py). With `asks` the kernel asks before
+    each of its system calls, and of its descendants (see system_calls.py).
     """
 
     arguments: Sequence[str]
@@ -33,11 +34,17 @@ class Request:
     errors: str
     hold: str = ""
     crash: str = ""
+    asks: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
 def request(
-    configuration: Path, arguments: Sequence[str], *, hold: str = "", crash: str = ""
+    configuration: Path,
+    arguments: Sequence[str],
+    *,
+    hold: str = "",
+    crash: str = "",
+    asks: bool = False,
 ) -> Request:
     """A command, run beside its configuration; what it prints is there in two files."""
     folder = configuration.parent
@@ -48,6 +55,7 @@ def request(
         errors=str(folder / "errors.txt"),
         hold=hold,
         crash=crash,
+        asks=asks,
     )
 
 

@@ -193,20 +193,23 @@ def _all_points(make: Callable[[], Sweeper], faults: Sequence[str]) -> list[Poin
     return [replace(call, fault=fault) for fault in faults for call in calls]
 
 
-def _table(results: Sequence[Result]) -> str:
-    """How many of each call were struck by each fault, as a table in Markdown."""
-    faults = [fault for fault in FAULTS if any(each.point.fault == fault for each in results)]
+def table(results: Sequence[Result], column: str = "fault") -> str:
+    """How many of each call were struck, as a table in Markdown, with a column for each fault; or
+    for each command, or whatever attribute of a point is named."""
     struck = [each for each in results if each.struck]
-    lines = [_row("call", faults), f"|---|{'---:|' * len(faults)}"]
-    for call in CALLS:
-        number = Counter(each.point.fault for each in struck if each.point.call == call)
-        lines += [_row(f"`{call}`", [number[fault] for fault in faults])] if number else []
-    by_fault = [[each for each in struck if each.point.fault == fault] for fault in faults]
-    lines.append(_row("all", [len(some) for some in by_fault]))
-    lines.append(_row("wrong", [sum(bool(each.faults) for each in some) for some in by_fault]))
+    columns = list(dict.fromkeys(str(getattr(each.point, column)) for each in results))
+    by_column = [
+        [each for each in struck if getattr(each.point, column) == name] for name in columns
+    ]
+    lines = [_row("call", columns), f"|---|{'---:|' * len(columns)}"]
+    for call in dict.fromkeys([*CALLS, *sorted({each.point.call for each in struck})]):
+        numbers = [sum(each.point.call == call for each in some) for some in by_column]
+        lines += [_row(f"`{call}`", numbers)] if any(numbers) else []
+    lines.append(_row("all", [len(some) for some in by_column]))
+    lines.append(_row("wrong", [sum(bool(each.faults) for each in some) for some in by_column]))
     if any(each.repeats for each in results):
         lines.append(
-            _row("repeats at the sinks", [sum(each.repeats for each in some) for some in by_fault])
+            _row("repeats at the sinks", [sum(each.repeats for each in some) for some in by_column])
         )
     return "\n".join(lines)
 
@@ -215,7 +218,8 @@ def _row(name: str, cells: Sequence[object]) -> str:
     return f"| {' | '.join(map(str, [name, *cells]))} |"
 
 
-def _about(results: Sequence[Result], seconds: float) -> str:
+def about_run(results: Sequence[Result], seconds: float) -> str:
+    """Where and how long the runs were, and how many were never struck."""
     missed = sum(not result.struck for result in results)
     where = (
         f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python "
@@ -227,25 +231,33 @@ def _about(results: Sequence[Result], seconds: float) -> str:
     )
 
 
-def main(make: Callable[[], Sweeper], section: str, about: str | None) -> int:
-    """Sweep, print what was wrong and the table, and fail if anything was wrong."""
+def main(
+    make: Callable[[], Sweeper],
+    section: str,
+    about: str | None,
+    *,
+    faults: Sequence[str] = FAULTS,
+    column: str = "fault",
+) -> int:
+    """Sweep, print what was wrong and the table with this column, and fail if anything was
+    wrong."""
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--every", type=int, default=1, help="strike only at each Kth call")
     parser.add_argument(
-        "--fault", choices=FAULTS, action="append", help="only this fault; may be repeated"
+        "--fault", choices=faults, action="append", help="only this fault; may be repeated"
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs at a time")
     parser.add_argument("--report", type=Path, help="write the table into this page")
     options = parser.parse_args()
     began = time.monotonic()
-    wanted, results = _all_points(make, options.fault or FAULTS)[:: options.every], []
+    wanted, results = _all_points(make, options.fault or faults)[:: options.every], []
     with ProcessPoolExecutor(options.processes, initializer=_begin_here, initargs=(make,)) as pool:
         for result in pool.map(_strike_here, wanted):
             results.append(result)
             _tell(results, len(wanted))
-    text = f"{_about(results, time.monotonic() - began)}\n\n{_table(results)}"
+    text = f"{about_run(results, time.monotonic() - began)}\n\n{table(results, column)}"
     print(text)  # a report
     if options.report:
         write_section(options.report, section, text)

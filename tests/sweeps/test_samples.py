@@ -1,5 +1,5 @@
-"""A little of each sweep, in every `make test`; the whole is `make crash-sweep`, `make power-cut`
-and `make drop-reader`."""
+"""A little of each sweep, in every `make test`; the whole is `make crash-sweep`, `make kill-storm`,
+`make power-cut` and `make drop-reader`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import system_calls
 from tests.sweeps.crash_sweep import Sweep
 from tests.sweeps.drop_reader import race
 from tests.sweeps.keeping_sweep import Keeping
 from tests.sweeps.report import write_section
+from tests.sweeps.service_sweep import ServiceSweep
 from tests.sweeps.strike import FAULTS, Point
+from tests.sweeps.watched_service import FORK_SERVER, SERVICE, WORKER
 
 
 def _why_not() -> str:
@@ -55,6 +58,27 @@ def test_a_struck_run_is_put_right_by_the_next(sweep: Sweep, calls: list[Point],
         )
         assert result.struck
         assert not result.faults
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ServiceSweep]:
+    """A sweep over the service as it runs; skips where the kernel cannot ask before each call."""
+    if why := system_calls.why_not():
+        pytest.skip(why)
+    found = ServiceSweep()
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize(("who", "number"), [(WORKER, 300), (SERVICE, 100), (FORK_SERVER, 60)])
+def test_a_process_of_the_service_that_is_killed(
+    service: ServiceSweep, who: str, number: int
+) -> None:
+    """Whichever process is killed, each letter is delivered once, only what a killed worker had in
+    hand is blamed, and nothing is left."""
+    result = service.strike(Point(command=who, call="", number=number, fault="KILL"))
+    assert result.struck
+    assert not result.faults
 
 
 @pytest.fixture(scope="module")
