@@ -42,7 +42,7 @@ _SIZE = 5000  # bytes of a letter's attachment
 _LATENCY = 0.05  # seconds of each call, so that a storm does not need too many letters
 _BETWEEN = (0.2, 1.5)  # seconds between two kills
 _AT_WORK = 2.0  # at most so many seconds from the service's start to the next kill
-_PATIENCE = 150.0  # seconds
+_PATIENCE = 150.0  # seconds, without progress
 _LOOK = 0.1
 
 
@@ -116,9 +116,13 @@ def storm(folder: Path, letters: int, kills: int, seed: int, seconds: float) -> 
     with other_side(folder / "scene", letters=letters, size=_SIZE, latency=_LATENCY) as scene:
         box = folder / "installation"
         service = _Service(_without_bell(fresh(scene, box)), folder / "log", chance)
+        dropped = 0
         counted = _strike_often(service, chance, box / "drop", letters, kills, seconds)
-        if not _wait(lambda: _is_finished(service, box, letters)):
-            service.faults.append("not all was delivered and tidied in time")
+        while not _wait(lambda: _is_finished(service, box, letters)):
+            if len(_drops(box / "drop")) == dropped:
+                service.faults.append("not all was delivered and tidied in time")
+                break
+            dropped = len(_drops(box / "drop"))
         service.stop()
         return Outcome(
             kills=counted,
@@ -216,7 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--letters", type=int, default=30_000)
+    parser.add_argument("--letters", type=int, default=16_000)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
     parser.add_argument("--seconds", type=float, default=3600.0, help="for the kills")
