@@ -210,7 +210,7 @@ class _Delivery:
             units = self._units(record)
             if self._is_free(name, units):
                 yield from self._stage(record, units)
-                if (yield from self._publish(record, units)):
+                if (yield from self._publish(record, units, just_staged=True)):
                     return self._receipt(record, units)
             if self.layout.holds(self.drop, self.parcel, name):
                 return self._receipt(record, units, found=True)
@@ -245,16 +245,21 @@ class _Delivery:
     def _units(self, record: Record) -> tuple[Unit, ...]:
         return self.layout.units(self.parcel, record.name)
 
-    def _publish(self, record: Record, units: tuple[Unit, ...]) -> Generator[None, None, bool]:
-        """Publish what is staged and not yet published.
+    def _publish(
+        self, record: Record, units: tuple[Unit, ...], *, just_staged: bool = False
+    ) -> Generator[None, None, bool]:
+        """Publish what is staged and not yet published; if all was `just_staged`, nothing is yet.
 
         Returns False, with nothing published or staged, if the name is taken after all.
         """
         for place, unit in enumerate(units):
             staged = self.journal.staged(place)
-            if not self._is_staged(staged, unit) or self.drop.publish(staged, unit.name):
-                # also for what an earlier process has published: it may have been killed before
-                # that was durable
+            if not just_staged and not self._is_staged(staged, unit):
+                # what an earlier process has published: it may have been killed before that was
+                # durable
+                yield
+                continue
+            if (yield from self._give_name(place, unit)):
                 yield
                 continue
             if place == 0:
@@ -268,6 +273,33 @@ class _Delivery:
             self.drop.remove(staged)
         self._add_to_index(record, units)
         return True
+
+    def _give_name(self, place: int, unit: Unit) -> Generator[None, None, bool]:
+        """Give a staged unit its name; return False if that is taken.
+
+        What another program has removed meanwhile must not count as published. If it is the first
+        unit, the intent is withdrawn, and TemporaryFailure raised; another is written again.
+        """
+        staged = self.journal.staged(place)
+        with suppress(FileNotFoundError):
+            if self._is_staged(staged, unit):
+                return self.drop.publish(staged, unit.name)
+        self.drop.remove(staged)
+        if place == 0:
+            yield from self.journal.withdraw()
+            raise self._removed()
+        self.drop.write((path, item.chunks()) for path, item in unit.files(staged))
+        yield
+        try:
+            return self.drop.publish(staged, unit.name)
+        except FileNotFoundError as error:
+            raise self._removed() from error
+
+    def _removed(self) -> TemporaryFailure:
+        return TemporaryFailure(
+            f"what was written to {STAGING} in the drop {self.drop.place} was removed by another "
+            "program; let none touch that folder"
+        )
 
     def _is_staged(self, path: str, unit: Unit) -> bool:
         """Return whether the unit is still in the hidden folder.

@@ -95,7 +95,9 @@ class Drop(Protocol):
     def publish(self, source: str, target: str) -> bool:
         """Give a hidden file or folder its final name.
 
-        Returns False, with nothing changed, if something has that name already.
+        Returns False, with nothing changed, if something has that name already. Raises
+        FileNotFoundError, with nothing changed, if it is seen that what was written there is not
+        there any more, or not all of it.
         """
 
     def replace(self, source: str, target: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,6 +54,8 @@ class LocalDrop:
         """Open files that are not synced yet."""
         self._changed: set[str] = set()
         """Folders that are not synced yet."""
+        self._made: Counter[str] = Counter()
+        """How many files were written into each folder that is not published yet."""
 
     def look(self, path: str) -> Seen | None:
         """Return what has this name."""
@@ -105,6 +108,7 @@ class LocalDrop:
                         written
                     )  # and no others: if one of these fails, it is this letter's failure
                 written.append(self._folders.create(path))
+                self._made[folder] += 1
                 size = 0
                 for chunk in chunks:
                     write_all(written[-1], chunk)
@@ -117,11 +121,15 @@ class LocalDrop:
 
     def publish(self, source: str, target: str) -> bool:
         """Rename, unless the name is taken."""
-        with self._plain_words(STAGING):
+        made = self._made.pop(source, 0)
+        with self._plain_words(STAGING, FileNotFoundError):
             (source_folder, old), (target_folder, new) = (
                 self._folders.place(source),
                 self._folders.place(target),
             )
+            # a Path has no descriptor
+            if made and len(os.listdir(self._folders.at(source))) < made:  # noqa: PTH208
+                raise FileNotFoundError(source)
             published = rename_new(old, new, source_folder, target_folder)
             self._folders.let_go(source)
         self._changed.add(target.rpartition("/")[0])
@@ -167,6 +175,7 @@ class LocalDrop:
         A folder is renamed first, so that a half-removed one is never published.
         """
         self._folders.let_go(path)
+        self._made.pop(path, None)
         with self._plain_words(path):
             try:
                 folder, name = self._folders.place(path)
