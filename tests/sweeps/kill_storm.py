@@ -168,7 +168,7 @@ def _is_finished(service: _Service, box: Path, letters: int) -> bool:
 
 def _faults(box: Path, letters: int) -> Iterator[str]:
     drops = _drops(box / "drop")
-    ids = Counter(json.loads((each / "message.json").read_text())["id"] for each in drops)
+    ids = Counter(filter(None, map(_id, drops)))
     if len(drops) != letters or len(ids) != letters:
         yield f"{letters} letters, {len(drops)} drops of {len(ids)} letters"
     for each in drops:
@@ -183,6 +183,13 @@ def _faults(box: Path, letters: int) -> Iterator[str]:
             yield f"{number} deliveries are {state.lower()}"
         for state, number in connection.execute("SELECT state, count(*) FROM sightings GROUP BY 1"):
             yield f"{number} letters are noted as {state.lower()}"
+
+
+def _id(drop: Path) -> str:
+    """The id of a dropped letter; empty if its description is missing."""
+    with suppress(FileNotFoundError):
+        return str(json.loads((drop / "message.json").read_text())["id"])
+    return ""
 
 
 def _crashes(box: Path) -> dict[int, int]:
