@@ -15,9 +15,10 @@ from daemon.core.ports import Channel, Finding
 
 _SUBJECT = "bell"
 _MARKS = (
-    "its dialogs are opened: the agency and every colleague see that the system user has seen "
-    "them, and that cannot be taken back; "
+    "its dialogs that have files are opened {when} (`seen`): the agency and every colleague see "
+    "that the system user has seen them, and that cannot be taken back; "
 )
+_WHEN = {"stored": "as soon as their letters are stored", "allowed": "to fetch them"}
 _CHECKED = 10
 """Of how many organisations the services are checked, where one system user acts for all."""
 
@@ -101,9 +102,9 @@ def first_parties(channels: Sequence[Channel], system_user: str | None) -> Seque
 def check_owners(owners: Mapping[str, OwnerRule]) -> Iterator[Finding]:
     """Say for each configured owner what its rule allows; a mark cannot be taken back."""
     for code, rule in owners.items():
-        marks = rule.seen == "allowed"
-        text = f"{_MARKS * marks}{_files_of(rule)}"
-        yield Finding(subject=f"owner {code}", ok=True, warning=marks, text=text)
+        when = _WHEN.get(rule.seen, "")
+        text = f"{_MARKS.format(when=when) if when else ''}{_files_of(rule)}"
+        yield Finding(subject=f"owner {code}", ok=True, warning=bool(when), text=text)
 
 
 def _files_of(rule: OwnerRule) -> str:

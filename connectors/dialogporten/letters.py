@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from connectors.dialogporten.files import HAS_EXPIRED, DialogFile, Transmission
 from connectors.dialogporten.owners import OwnerRule
 from connectors.dialogporten.wire import Dialog
+from daemon.core.missing_files import Lack, Opening
 from daemon.core.model import Envelope, Letter, LetterRef, Part, PartState
 from daemon.core.outside_values import storable
 
@@ -18,10 +19,11 @@ CHANNEL = "dialogporten"
 """The resource under which letters of dialogs are listed; each letter's service is its own."""
 SERVICE = "dialog"
 """The service of a letter that is not fetched yet."""
-_NOT_OPENED = (
+NOT_OPENED = (
     "only by opening the dialog, which leaves a mark that cannot be taken back: see `seen` of the "
     "owner"
 )
+_OPENED_LATER = "the dialog is opened for them once its letter is stored, which leaves a mark"
 
 
 class DialogLetter(NamedTuple):
@@ -61,24 +63,27 @@ def letter_from(
     ref: LetterRef,
     rule: OwnerRule,
     files: Sequence[DialogFile],
-    reasons: Mapping[str, str],
+    lacks: Mapping[str, Lack],
     withheld: int,
+    opening: Opening | None = None,
 ) -> Letter:
     """Return the letter as it is stored.
 
-    `files` are its attachments as far as they are known, and `reasons` say by id why one is
+    `files` are its attachments as far as they are known, and `lacks` say by id why one is
     unavailable. `withheld` is how many transmissions of the dialog are kept from the system user.
     """
     dialog, transmission = letter
-    parts = tuple(_part(each, number, reasons) for number, each in enumerate(files, start=1))
+    parts = tuple(_part(each, number, lacks) for number, each in enumerate(files, start=1))
+    is_hidden = rule.title == "hide"
     hidden = 0 if transmission or files else dialog.gui_attachments
     title = (transmission.title if transmission else "") or dialog.title
     summary = transmission.summary if transmission else dialog.summary
     at = transmission.created_at if transmission else dialog.created_at
     shown = title or dialog.external_reference or dialog.resource
-    is_hidden = rule.title == "hide"
     properties = _properties(letter, title if is_hidden else "")
-    missing = _missing(parts, reasons, hidden, 0 if transmission else withheld)
+    missing = _missing(parts, lacks, 0 if transmission else withheld)
+    if hidden:
+        missing[f"{hidden} attachments"] = _OPENED_LATER if opening else NOT_OPENED
     if missing:
         properties["notHad"] = missing
     sender = dialog.sender_name or rule.name or dialog.org
@@ -101,20 +106,17 @@ def letter_from(
         "properties": properties,
         "references": [{"referenceType": "DialogportenDialogId", "referenceValue": dialog.id}],
     }
-    return Letter(envelope=Envelope(**storable(fields)), parts=parts)
+    envelope = Envelope(**storable(fields))
+    return Letter(envelope=envelope, parts=parts, lacks=lacks, opening=opening)
 
 
-def _missing(
-    parts: Sequence[Part], reasons: Mapping[str, str], hidden: int, withheld: int
-) -> dict[str, str]:
+def _missing(parts: Sequence[Part], lacks: Mapping[str, Lack], withheld: int) -> dict[str, str]:
     """Return what is unavailable of the letter, and why."""
     missing = {
-        each.original_name: reasons[each.external_id]
+        each.original_name: lacks[each.external_id].reason
         for each in parts
-        if each.external_id in reasons
+        if each.external_id in lacks
     }
-    if hidden:
-        missing[f"{hidden} attachments"] = _NOT_OPENED
     if withheld:
         missing[f"{withheld} letters of the dialog"] = "the owner withholds them"
     return missing
@@ -134,22 +136,22 @@ def _properties(letter: DialogLetter, hidden_title: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _part(file: DialogFile, number: int, reasons: Mapping[str, str]) -> Part:
+def _part(file: DialogFile, number: int, lacks: Mapping[str, Lack]) -> Part:
     return Part(
         external_id=file.id,
         original_name=file.name or f"vedlegg-{number}",
         display_name=file.name,
         media_type=_media_type(file),
-        state=state_for(reasons.get(file.id, "")),
+        state=state_for(lacks.get(file.id)),
         expires_at=file.expires_at,
     )
 
 
-def state_for(reason: str) -> PartState:
+def state_for(lack: Lack | None) -> PartState:
     """Return the state of a file that is unavailable for this reason; PRESENT without one."""
-    if not reason:
+    if lack is None:
         return PartState.PRESENT
-    return PartState.EXPIRED if reason == HAS_EXPIRED else PartState.UNAVAILABLE
+    return PartState.EXPIRED if lack.reason == HAS_EXPIRED else PartState.UNAVAILABLE
 
 
 def _media_type(file: DialogFile) -> str:

@@ -60,9 +60,11 @@ class OwnerRule(BaseModel):
     largest_file: int = Field(default=250, ge=1)
     """In MiB."""
     title: Literal["show", "hide"] = "show"
-    """`hide` where titles hold personal data: they are replaced, and are in the properties only."""
-    seen: Literal["never", "allowed"] = "never"
-    """Whether its dialogs may be opened, which leaves a mark that cannot be taken back."""
+    """`hide` where titles hold personal data: they and the names of files are replaced, and are in
+    the properties only."""
+    seen: Literal["never", "stored", "allowed"] = "never"
+    """Whether its dialogs may be opened for their files, once their letters are stored or whenever
+    needed; it leaves a mark that cannot be taken back."""
     name: str = ""
     """The owner's name, where a dialog has no sender."""
     organisation: OrganisationNumber | None = None

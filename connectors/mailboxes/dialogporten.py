@@ -26,13 +26,21 @@ from connectors.dialogporten.client import DialogClient
 from connectors.dialogporten.dialogs import Dialogs
 from connectors.dialogporten.downloads import Downloads
 from connectors.dialogporten.files import DialogFile
-from connectors.dialogporten.letters import CHANNEL, SERVICE, DialogLetter, letter_from, split_id
+from connectors.dialogporten.letters import (
+    CHANNEL,
+    NOT_OPENED,
+    SERVICE,
+    DialogLetter,
+    letter_from,
+    split_id,
+)
 from connectors.dialogporten.owners import OwnerRule, rule_of
 from connectors.dialogporten.wire import OWN_FORM, Dialog
 from connectors.net.http_client import HttpClient
 from daemon.core.bell import BellAnswer, Ring
 from daemon.core.elapsed import SourceTime
-from daemon.core.errors import PartUnavailable
+from daemon.core.errors import AccessRefused, PartUnavailable
+from daemon.core.missing_files import Opening
 from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
 from daemon.core.pacing import PaceNumbers
 from daemon.core.parties import NamedParty
@@ -134,16 +142,23 @@ class DialogMailbox:
     def fetch(self, ref: LetterRef) -> Letter:
         """Return the letter with what is known of its files.
 
-        Leaves no trace, unless its owner's rule allows its dialogs to be opened.
+        Leaves no trace, unless its owner's rule allows its dialogs to be opened before their
+        letters are stored.
         """
         letter = self._dialogs.letter(ref)
-        rule = self._rule(letter.dialog)
-        files = self._files(ref, letter)
-        reasons = {
-            each.id: reason for each in files if (reason := self._downloads.refusal(each, rule))
-        }
-        withheld = self._dialogs.withheld(letter.dialog)
-        return letter_from(letter, ref, rule, files, reasons, withheld)
+        opening = self._opening(ref, letter)
+        return self._whole(ref, letter, opening, opened=bool(opening and opening.done))
+
+    def open_stored(self, ref: LetterRef) -> Letter:
+        """Open the dialog of a stored letter, which leaves a mark; return it with its files.
+
+        Raises AccessRefused where its owner's rule forbids it, and as `fetch` does.
+        """
+        letter = self._dialogs.letter(ref)
+        opening = self._opening(ref, letter)
+        if opening is None and self._rule(letter.dialog).seen == "never":
+            raise AccessRefused(NOT_OPENED)
+        return self._whole(ref, letter, opening, opened=True)
 
     def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
         """Open the file's bytes at its owner, by an address that is asked for again.
@@ -151,13 +166,14 @@ class DialogMailbox:
         An address may be signed and run out.
         """
         letter = self._dialogs.letter(ref, again=True)
-        files = self._files(ref, letter)
+        rule = self._rule(letter.dialog)
+        if letter.transmission is None and rule.seen == "never":
+            raise PartUnavailable(NOT_OPENED, state=PartState.UNAVAILABLE)
+        files = self._files(ref, letter, opened=True)
         found = next((each for each in files if each.id == part.external_id), None)
         if found is None:
-            raise PartUnavailable(
-                f"file {part.external_id} is not in its dialog any more", state=PartState.PURGED
-            )
-        return self._downloads.stream(ref.party, found, self._rule(letter.dialog))
+            raise PartUnavailable("it is not in its dialog any more", state=PartState.PURGED)
+        return self._downloads.stream(ref.party, found, rule)
 
     def mark_read(self, ref: LetterRef) -> None:
         """Do nothing: no dialog is marked."""
@@ -216,21 +232,36 @@ class DialogMailbox:
         is_form = dialog.resource_type == OWN_FORM and not self._settings.own_forms
         return not (dialog.is_mirror or is_form) and self._rule(dialog).take
 
-    def _files(self, ref: LetterRef, letter: DialogLetter) -> Sequence[DialogFile]:
-        sent = letter.transmission
-        return sent.files if sent else self._opened(ref, letter.dialog)
+    def _whole(
+        self, ref: LetterRef, letter: DialogLetter, opening: Opening | None, *, opened: bool
+    ) -> Letter:
+        files, rule = self._files(ref, letter, opened=opened), self._rule(letter.dialog)
+        lacks = {each.id: lack for each in files if (lack := self._downloads.refusal(each, rule))}
+        withheld = self._dialogs.withheld(letter.dialog)
+        return letter_from(letter, ref, rule, files, lacks, withheld, opening)
 
-    def _opened(self, ref: LetterRef, dialog: Dialog) -> Sequence[DialogFile]:
-        """Return the dialog's own files, if it has some and its owner's rule allows to open it."""
-        if not dialog.gui_attachments or self._rule(dialog).seen != "allowed":
-            return ()
-        _log.warning(
-            "a dialog is opened, which its owner and colleagues see",
-            dialog=split_id(ref.external_id)[0],
-            owner=dialog.org,
-            why=f"seen = allowed for the owner {dialog.org} of the mailbox {self.name}",
+    def _opening(self, ref: LetterRef, letter: DialogLetter) -> Opening | None:
+        """Return how the letter's dialog is opened for its own files; None if it is not."""
+        dialog, rule = letter.dialog, self._rule(letter.dialog)
+        if letter.transmission or not dialog.gui_attachments or rule.seen == "never":
+            return None
+        return Opening(
+            by=f"the system user of {self._tokens.holder_of(ref.party)}",
+            why=f"seen = {rule.seen} for the owner {dialog.org} of the mailbox {self.name}",
+            done=rule.seen == "allowed",
         )
-        return self._client.open_dialog(self._tokens.holder_of(ref.party), dialog.id)
+
+    def _files(self, ref: LetterRef, letter: DialogLetter, *, opened: bool) -> Sequence[DialogFile]:
+        """Return the letter's files; a dialog's own ones only if it is to be `opened`."""
+        if letter.transmission:
+            return letter.transmission.files
+        opening = self._opening(ref, letter) if opened else None
+        if opening is None:
+            return ()
+        dialog = split_id(ref.external_id)[0]
+        about = {"dialog": dialog, "by": opening.by, "why": opening.why}
+        _log.warning("a dialog is opened, which its owner and colleagues see", **about)
+        return self._client.open_dialog(self._tokens.holder_of(ref.party), letter.dialog.id)
 
 
 def in_channel(answer: BellAnswer) -> BellAnswer:

@@ -1,22 +1,24 @@
 """A pretend agency that keeps the files of its letters itself, on loopback.
 
 It is as awkward as the real ones: a log-in page or a redirect where a file was promised, addresses
-that run out, and tokens with its own scope. What it was asked, it remembers: tokens above all.
+that run out, and tokens of its own kind and scope. It remembers what it was asked.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from connectors.sandbox.altinn3.access import Access
+from connectors.sandbox.altinn3.tokens import Tokens
 from connectors.sandbox.clock import Clock
 from connectors.sandbox.http_server import LoopbackServer, Request, Response
 from connectors.sandbox.loopback import Peer
+from connectors.sandbox.owner_doors import Door, Doors
 
-_HTML = (("Content-Type", "text/html; charset=utf-8"),)
+_TEXT = (("Content-Type", "text/plain; charset=UTF-8"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,20 +27,32 @@ class OwnedFile:
 
     content: bytes = b"%PDF-1.7 brev"
     media_type: str = "application/pdf"
-    needs_token: bool = True
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, str] | None = None
+    """The party and the resource that the caller's system user must have a right for, if any."""
+    ends_at: datetime | None = None
+    """When the address runs out, at the door `signed`."""
 
 
 class PretendOwner(Peer):
     """A context manager that serves on 127.0.0.1 from entry to exit. May be used from any thread.
 
-    `files` may be set while it runs.
+    `files` and `doors.door` may be set while it runs.
     """
 
-    def __init__(self, *, port: int = 0, scope: str = "") -> None:
-        """Refuse tokens without `scope`, if there is one; their signatures are not checked."""
-        self._scope = scope
+    def __init__(
+        self,
+        tokens: Tokens,
+        access: Access,
+        clock: Clock,
+        *,
+        port: int = 0,
+        scope: str = "",
+        door: Door = "nav",
+    ) -> None:
+        """Let in whom the `door` lets in, with tokens as `tokens` knows them, for `scope`."""
+        self.doors = Doors(door, tokens, access, scope, clock.now)
         self.files: dict[str, OwnedFile] = {}
         self._lock = threading.Lock()
         self._asked: list[Request] = []
@@ -69,20 +83,10 @@ class PretendOwner(Peer):
             self._asked.append(request)
         file = self.files.get(request.path)
         if file is None:
-            return Response(status=404)
-        if file.needs_token and "authorization" not in request.headers:
-            return Response(status=200, body=b"<html>Logg inn</html>", headers=_HTML)
-        if file.needs_token and not self._admits(request.headers["authorization"]):
-            return Response(status=403)
-        return Response(
+            return Response(status=404, body=b"Dokumentet ble ikke funnet.", headers=_TEXT)
+        refused = self.doors.refusal(request.headers, file.ends_at, file.needs)
+        return refused or Response(
             status=file.status,
             body=file.content,
             headers=(("Content-Type", file.media_type), *file.headers.items()),
         )
-
-    def _admits(self, authorization: str) -> bool:
-        if not self._scope:
-            return True
-        payload = authorization.removeprefix("Bearer ").split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return self._scope in str(claims.get("scope", "")).split()

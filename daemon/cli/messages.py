@@ -202,12 +202,11 @@ def _facts_left(store: Store, left: Tombstone) -> dict[str, Any]:
 
 
 def _message_facts(store: Store, message: Message) -> dict[str, Any]:
+    opening = store.openings.of(message.id)
     return {
         **message.model_dump(exclude={"body"}),
-        "attachments": [
-            each.model_dump(exclude={"message_id"})
-            for each in store.queries.attachments(message.id)
-        ],
+        "attachments": _attachments(store, message.id),
+        "opening": opening and opening.model_dump(exclude={"message_id"}),
         "decisions": [
             each.model_dump(exclude={"message_id"}) for each in store.queries.decisions(message.id)
         ],
@@ -236,6 +235,20 @@ def _message_facts(store: Store, message: Message) -> dict[str, Any]:
             for each in store.retention.holds(message.id)
         ],
     }
+
+
+def _attachments(store: Store, key: UUID) -> list[dict[str, Any]]:
+    missing = store.missing_files.of(key)
+    shown = {"reason", "since", "tries", "tried_at", "due_at", "came_at"}
+    return [
+        each.model_dump(exclude={"message_id"})
+        | {
+            "missing": file.model_dump(include=shown)
+            if (file := missing.get(each.position))
+            else None
+        }
+        for each in store.queries.attachments(key)
+    ]
 
 
 def export_message(

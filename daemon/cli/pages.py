@@ -31,6 +31,10 @@ def print_message(facts: Facts) -> None:
         typer.echo(f"\nTo be acknowledged by {local(facts['acknowledge_by'])}")
     _print_lines("Deadline", map(_said_of_deadline, facts["deadline_answers"]))
     _print_lines("Reminders", map(_reminder, facts["reminders"]))
+    _print_lines(
+        "Opened at the sender's, which is seen there",
+        map(_opening, filter(None, [facts["opening"]])),
+    )
     _print_lines("Told to the sender", map(_mark, facts["marks"]))
     _print_lines("Deleted by retention", map(_deletion, facts["deletions"]))
     _print_lines("Legal holds", map(_hold, facts["legal_holds"]))
@@ -155,11 +159,36 @@ def _print_attachments(parts: Iterable[Facts]) -> None:
                 *([decimal(part["size"])] if part["size"] is not None else []),
                 *([] if part["state"] == "present" else [part["state"].replace("_", " ")]),
                 *(["accepted as missing"] if part["accepted_at"] else []),
+                *_why_missing(part),
             ]
         )
         for part in parts
     ]
     _print_lines("Attachments", shown)
+
+
+def _why_missing(part: Facts) -> list[str]:
+    """Return why an attachment is not here, and when it is asked for again; or when it came."""
+    missing = part["missing"]
+    if missing is None:
+        return []
+    if missing["came_at"]:
+        return [f"came later, {local(missing['came_at'])}"]
+    again = "not asked for again by itself"
+    if missing["due_at"]:
+        again = f"asked for again {local(missing['due_at'])}"
+    times = f"after {missing['tries']} tries" if missing["tries"] > 1 else ""
+    return [*filter(None, (printable(missing["reason"]), times, again))]
+
+
+def _opening(opening: Facts) -> str:
+    """Return who opened the letter at the other side, and why; or why not yet."""
+    why = f"by {printable(opening['by'])}: {printable(opening['why'])}"
+    if opening["opened_at"]:
+        return f"{local(opening['opened_at'])} {why}"
+    return f"not yet, {why}" + (
+        f"; {printable(opening['last_error'])}" if opening["last_error"] else ""
+    )
 
 
 def _about_decision(decision: Facts) -> list[tuple[str, object]]:

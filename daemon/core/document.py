@@ -145,7 +145,8 @@ class DeliveryName(_Frozen):
         description="the same in every repeat, so it tells one; the API's ack and reject name it"
     )
     generation: int = Field(
-        description="1, and one more each time that an operator sends the letter there again"
+        description="1, and one more each time that the letter is sent there again: by an "
+        "operator, or because attachments have come that were missing"
     )
 
 

@@ -124,10 +124,21 @@ class LetterGone(MailboxError):
 
 
 class PartUnavailable(MailboxError):
-    """One attachment is not available. `state` is a value of `model.PartState`."""
+    """One attachment is not available. `state` is a value of `model.PartState`.
 
-    def __init__(self, message: str, *, state: str) -> None:
-        self.state = state
+    `retry` says whether asking again by itself may help; `retry_after` is the shortest wait that
+    the server asked for, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        state: str,
+        retry: bool = False,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        self.state, self.retry, self.retry_after = state, retry, retry_after
         super().__init__(message)
 
 

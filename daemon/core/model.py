@@ -1,16 +1,14 @@
 """Letters and what belongs to them, as values and as tables.
 
 Words are explained in docs/glossary.md. Times are aware and in UTC. Ids are derived, never random:
-the same letter has the same ids after a repeat, a restart, and in a restored database.
-
-What is stored with every letter has two classes: one of values (`MessageValues`), and the table
-(`Message`), which adds no field. Values cost a tenth of an object of a table. `DecisionRow` and
-`AttemptRow` are tables too: a `Decision` is what the routing table says, before it is stored.
+the same letter has the same ids after a repeat, a restart, and in a restored database. Values have
+the fields of their table (`MessageValues`, `Message`), and cost a tenth of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache, partial
@@ -21,6 +19,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, UniqueConstrain
 from sqlmodel import Field, SQLModel
 
 from daemon.core.columns import enum_column
+from daemon.core.missing_files import Lack, Opening
 
 _mailbox_id = lru_cache(64)(partial(uuid5, UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21")))
 
@@ -44,7 +43,7 @@ class PartState(StrEnum):
     PURGED = "purged"
     SCAN_FAILED = "scan_failed"
     EXTERNAL = "external"  # the sender keeps it elsewhere; Altinn has no bytes
-    UNAVAILABLE = "unavailable"  # Altinn refuses it for an unknown reason
+    UNAVAILABLE = "unavailable"  # for another reason; it may still come
     DELETED = "deleted"  # by retention
 
 
@@ -209,6 +208,8 @@ class Letter:
 
     envelope: Envelope
     parts: tuple[Part, ...]
+    lacks: Mapping[str, Lack] = field(default_factory=dict)  # by the part's id
+    opening: Opening | None = None
 
 
 class MessageValues(Envelope):
@@ -285,9 +286,7 @@ class AttachmentValues(Part):
     )
     size: int | None = Field(default=None, sa_type=BigInteger, description="bytes")
     sha256: str | None = Field(default=None, index=True)
-    deleted_at: datetime | None = Field(
-        default=None, description="when retention deleted the bytes"
-    )
+    deleted_at: datetime | None = Field(default=None, description="when retention deleted it")
     accepted_at: datetime | None = Field(
         default=None, description="when an operator accepted that it did not come as sent"
     )

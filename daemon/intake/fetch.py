@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar
@@ -19,6 +19,7 @@ from daemon.core.errors import (
 from daemon.core.file_kinds import is_text, kind_of
 from daemon.core.filenames import safe_name
 from daemon.core.letter_batch import LetterRequest
+from daemon.core.missing_files import Lack, MissingFileValues, Opening, OpeningValues
 from daemon.core.model import (
     AttachmentValues,
     DeliveryValues,
@@ -36,8 +37,9 @@ from daemon.core.model import (
     ThreadValues,
     delivery_id,
 )
-from daemon.core.outside_values import identifier_from, storable
+from daemon.core.outside_values import identifier_from, storable, text_from
 from daemon.core.ports import Channel, Mailbox
+from daemon.intake.file_retries import next_try
 from daemon.intake.rerouting import awaited_values, decide_in_thread, decision_values
 from daemon.routing.decide import Decision
 from daemon.routing.facts import Facts, facts_of
@@ -80,6 +82,14 @@ class Fetched:
     problem: str = ""
     version: str | None = None
     """The version of the routing table that appointed no recipient for it."""
+
+
+@dataclass(frozen=True)
+class _Came:
+    """What has come of a letter's attachments: bytes, or by their places why not."""
+
+    staged: list[Staged] = field(default_factory=list)
+    lacks: dict[int, Lack] = field(default_factory=dict)
 
 
 Steps = Generator[LetterRequest, Letter | Staged | None, _T]
@@ -130,10 +140,16 @@ class Fetcher:
 
         Raises MailboxError and StoreError.
         """
-        staged: list[Staged] = []
-        values = self._run(mailbox, self._keep(ref, part, place, staged))
-        self.content.publish(staged)
-        return values
+        return self.ask_part(mailbox, ref, part, place)[0]
+
+    def ask_part(
+        self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int
+    ) -> tuple[AttachmentValues, Lack | None]:
+        """As `fetch_part`, with the reason if the bytes are unavailable."""
+        came = _Came()
+        values = self._run(mailbox, self._keep(ref, part, place, came))
+        self.content.publish(came.staged)
+        return values, came.lacks.get(place)
 
     def _run(self, mailbox: Mailbox, steps: Steps[_T]) -> _T:
         """Take the steps one after the other, with one call to the mailbox each."""
@@ -178,16 +194,22 @@ class Fetcher:
             return Fetched(
                 ref=ref, state=SightingState.WAITING, problem=problem, version=table.version
             )
-        staged: list[Staged] = []
+        came = _Came()
         try:
             attachments: list[AttachmentValues] = []
             for place, part in enumerate(letter.parts, start=1):
-                attachments.append((yield from self._keep(ref, part, place, staged)))
-            stored = _stored_letter(ref, letter.envelope, attachments, facts, decision, policies)
+                if lack := letter.lacks.get(part.external_id):
+                    came.lacks[place] = lack
+                attachments.append((yield from self._keep(ref, part, place, came)))
+            stored = _stored_letter(ref, letter, attachments, facts, decision, policies)
+            missing = [
+                missing_values(ref.message_id, place, lack, facts.at)
+                for place, lack in came.lacks.items()
+            ]
         except BaseException:
-            self.content.discard(staged)
+            self.content.discard(came.staged)
             raise
-        return Fetched(ref=ref, letter=stored, staged=staged)
+        return Fetched(ref=ref, letter=replace(stored, missing=missing), staged=came.staged)
 
     def _known_otherwise(self, letter: Letter) -> UUID | None:
         """Return the stored message that is the same letter, if it was imported from Altinn 2."""
@@ -198,10 +220,8 @@ class Fetcher:
             else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
         )
 
-    def _keep(
-        self, ref: LetterRef, part: Part, place: int, staged: list[Staged]
-    ) -> Steps[AttachmentValues]:
-        """Return the attachment, with its bytes added to `staged` if they are available.
+    def _keep(self, ref: LetterRef, part: Part, place: int, came: _Came) -> Steps[AttachmentValues]:
+        """Return the attachment, with its bytes, or the reason why not, added to what `came`.
 
         A letter is never held up by bytes that are not.
         """
@@ -209,9 +229,10 @@ class Fetcher:
         if state is PartState.PRESENT:
             try:
                 state, found = yield from self._download(ref, part)
-                staged.append(found)
+                came.staged.append(found)
             except PartUnavailable as error:
                 state = PartState(error.state)
+                came.lacks[place] = lack_of(error)
         return AttachmentValues(
             **{**storable(vars(part)), "state": state},
             message_id=ref.message_id,
@@ -297,13 +318,13 @@ def _storable_letter(letter: Letter) -> Letter:
 
 def _stored_letter(
     ref: LetterRef,
-    envelope: Envelope,
+    letter: Letter,
     attachments: Sequence[AttachmentValues],
     facts: Facts,
     decision: Decision,
     policies: MarkPolicies,
 ) -> StoredLetter:
-    key, now = ref.message_id, facts.at
+    key, now, envelope = ref.message_id, facts.at, letter.envelope
     return StoredLetter(
         message=MessageValues(**vars(envelope), id=key, fetched_at=now),
         attachments=attachments,
@@ -312,6 +333,38 @@ def _stored_letter(
         marks=list(_marks(key, policies.overridden(decision), envelope, now)),
         threads=[ThreadValues(key=thread, message_id=key) for thread in facts.threads],
         awaited=awaited_values(key, decision, now),
+        opening=_opening_values(key, letter.opening, now) if letter.opening else None,
+    )
+
+
+def lack_of(error: PartUnavailable) -> Lack:
+    """Return the reason as it is kept."""
+    return Lack(reason=text_from(str(error)), retry=error.retry, wait=error.retry_after)
+
+
+def missing_values(
+    message: UUID, place: int, lack: Lack, now: datetime, due_at: datetime | None = None
+) -> MissingFileValues:
+    """Return what is kept of an attachment that is not here yet."""
+    return MissingFileValues(
+        message_id=message,
+        position=place,
+        reason=lack.reason,
+        since=now,
+        tried_at=now,
+        due_at=due_at or next_try(since=now, now=now, lack=lack),
+    )
+
+
+def _opening_values(message: UUID, opening: Opening, now: datetime) -> OpeningValues:
+    return OpeningValues(
+        message_id=message,
+        by=opening.by,
+        why=opening.why,
+        since=now,
+        due_at=None if opening.done else now,
+        tries=int(opening.done),
+        opened_at=now if opening.done else None,
     )
 
 

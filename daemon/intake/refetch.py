@@ -27,6 +27,7 @@ from daemon.core.model import (
     Part,
     PartState,
 )
+from daemon.core.openings import OpensStored
 from daemon.core.ports import Mailbox
 from daemon.intake.fetch import Fetcher
 from daemon.store import Store
@@ -78,7 +79,7 @@ class Refetch:
         with self.fetcher.content.guarded(alone=False):
             letter = self._letter(mailbox, message)
             answers = [self._ask(mailbox, message, each, letter) for each in wanting]
-            self.store.attachments.complete([values for _, values in answers])
+            self.store.attachments.complete([values for _, values in answers], self.clock())
         if accept:
             self.store.attachments.accept(message.id, self.clock())
         self.store.marks.due_now(message.id, self.clock())
@@ -110,7 +111,10 @@ class Refetch:
         ]
 
     def _letter(self, mailbox: Mailbox, message: Message) -> Letter | None:
-        found = call_connector(partial(mailbox.fetch, message.ref), message=str(message.id))
+        opening, fetch = self.store.openings.of(message.id), mailbox.fetch
+        if isinstance(mailbox, OpensStored) and opening and opening.opened_at:
+            fetch = mailbox.open_stored
+        found = call_connector(partial(fetch, message.ref), message=str(message.id))
         if isinstance(found, LetterGone):
             return None
         if isinstance(found, PostmottakError):

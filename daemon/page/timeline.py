@@ -43,6 +43,7 @@ def timeline(
         Happening(at=message.fetched_at, kind="fetched", what=message.mailbox),
         *(Happening(at=each.decided_at, kind="decided", what=each.route) for each in decisions),
         *_deliveries(deliveries, attempts),
+        *_files(store, message),
         *_kept(store, message),
         *(
             Happening(
@@ -87,6 +88,21 @@ def _deliveries(
             )
         if delivery.taken_at:
             yield Happening(at=delivery.taken_at, kind="taken", what=delivery.destination)
+
+
+def _files(store: Store, message: Message) -> Iterator[Happening]:
+    """What did not come with the letter, what came later, and who opened the letter for it."""
+    names = {each.position: each.safe_name for each in store.queries.attachments(message.id)}
+    for position, each in store.missing_files.of(message.id).items():
+        name = names.get(position, "")
+        yield Happening(at=each.since, kind="file missing", what=name, why=each.reason)
+        if each.came_at:
+            yield Happening(at=each.came_at, kind="file came", what=name)
+    opening = store.openings.of(message.id)
+    if opening and opening.opened_at:
+        yield Happening(
+            at=opening.opened_at, kind="dialog opened", what=opening.by, why=opening.why
+        )
 
 
 def _kept(store: Store, message: Message) -> Iterator[Happening]:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 
 from daemon.core.letter_batch import FetchesTogether, LetterBatch, LetterRequest, Sink
 from daemon.core.model import Letter, LetterRef, Part
+from daemon.core.openings import OpensStored
 from daemon.core.ports import Channel, Finding, Listing, Mailbox, TellsPublishing
 
 OUTBOX = "outbox"  # the name under which deliveries send heartbeats
@@ -218,6 +219,19 @@ class HeartbeatPublishingMailbox(HeartbeatMailbox):
         return self._source.published(ref)
 
 
+class HeartbeatOpeningMailbox(HeartbeatMailbox):
+    """The same for a mailbox that opens stored letters."""
+
+    def __init__(self, mailbox: Mailbox, source: OpensStored, beat: Heartbeat) -> None:
+        super().__init__(mailbox, beat)
+        self._source = source
+
+    def open_stored(self, ref: LetterRef) -> Letter:
+        """As the mailbox does."""
+        self._beat()
+        return self._source.open_stored(ref)
+
+
 class HeartbeatBatchMailbox(HeartbeatPublishingMailbox):
     """The same for one that also makes many calls at once."""
 
@@ -268,4 +282,6 @@ def mailbox_with_heartbeat(mailbox: Mailbox, beat: Heartbeat) -> Mailbox:
         if isinstance(mailbox, FetchesTogether):
             return HeartbeatBatchMailbox(mailbox, mailbox, mailbox, beat)
         return HeartbeatPublishingMailbox(mailbox, mailbox, beat)
+    if isinstance(mailbox, OpensStored):
+        return HeartbeatOpeningMailbox(mailbox, mailbox, beat)
     return HeartbeatMailbox(mailbox, beat)

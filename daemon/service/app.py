@@ -27,6 +27,7 @@ from daemon.delivery.reminders import ReminderSender
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.intake.carrier import Carrier
 from daemon.intake.fetch import Fetcher
+from daemon.intake.late_files import ask_again
 from daemon.intake.mailboxes import paces_of, polled_mailboxes
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
@@ -75,8 +76,7 @@ class App:
         fork_server: tuple[ForkServer, int] | None = None,
     ) -> None:
         configuration = checked.configuration
-        self._lock, self._ignored = lock, checked.ignored
-        self.store, self.clock = store, clock
+        self._lock, self._ignored, self.store, self.clock = lock, checked.ignored, store, clock
         self.problems, self.heartbeats = ServiceProblems(), Heartbeats()
         self.problems.follow(CLOCK, lambda: clock_problems(clock.problems()))
         self.content = open_content(configuration)
@@ -199,6 +199,7 @@ class App:
         for box in self.polled_mailboxes:
             self.resources.refresh(box.mailbox.name)
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
+            ask_again(self.intake, box.mailbox, stopping)
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
         self.reminders.look(stopping)

@@ -14,8 +14,10 @@ import structlog
 
 from daemon.core.bell import RingsBell
 from daemon.core.bookkeeping import BELL, BellRecord
+from daemon.core.callbacks import do_nothing
 from daemon.core.errors import DiskFull
 from daemon.intake.bell_rounds import BellRounds, RoundParts, RoundSummary
+from daemon.intake.late_files import ask_again
 from daemon.intake.mailboxes import PolledMailbox, poll_heartbeat
 from daemon.intake.reconcile import Reconciliation
 from daemon.monitoring.problem import Problem
@@ -49,6 +51,8 @@ class BellLoop:
     """Called after each commit of letters."""
     changed: Callable[[], None]
     """Called when what is wrong has changed."""
+    ask_again: Callable[[], None] = do_nothing
+    """Asks for files that did not come with their letters. Raises StoreError."""
     _troubles: list[str] = field(default_factory=list)
     _refusals: list[str] = field(default_factory=list)
 
@@ -73,6 +77,7 @@ class BellLoop:
     def _round(self, rounds: BellRounds) -> None:
         try:
             summary = rounds.run(self.stopping, self.stored)
+            self.ask_again()
         except DiskFull as error:
             self.room.lacks("fetched", error, self.name)
             return
@@ -142,13 +147,14 @@ def run_by_bell(
     """
     if box.bell is None or box.bell.rings_every is None:
         return False
+    beat = partial(app.heartbeats.beat, poll_heartbeat(box.mailbox.name))
     parts = RoundParts(
         intake=app.intake,
         reconciliation=Reconciliation(store=app.store, intake=app.intake),
         box=box,
         bell=box.bell,
         every=box.bell.rings_every,
-        beat=partial(app.heartbeats.beat, poll_heartbeat(box.mailbox.name)),
+        beat=beat,
     )
     loop = BellLoop(
         name=box.mailbox.name,
@@ -163,6 +169,7 @@ def run_by_bell(
         stopping=stopping,
         stored=stored,
         changed=changed,
+        ask_again=partial(ask_again, app.intake, box.mailbox, stopping, beat),
     )
     loop.run()
     return True

@@ -30,6 +30,7 @@ from daemon.core.errors import (
 from daemon.core.ports import Channel
 from daemon.delivery.pickup import PICKUPS
 from daemon.delivery.reminders import REMINDERS
+from daemon.intake.late_files import ask_again
 from daemon.intake.mailboxes import PolledMailbox, batches_of_parties, poll_heartbeat
 from daemon.intake.worker.worker_supervisor import WORKERS
 from daemon.maintenance.housekeeping import HOUSEKEEPING
@@ -326,6 +327,8 @@ class Supervisor:
             summary = self._app.intake.poll(
                 box.mailbox, box.policies, self._stopping, channels, self._outbox_wake.wake_up
             )
+            beat = partial(self._app.heartbeats.beat, poll_heartbeat(box.mailbox.name))
+            ask_again(self._app.intake, box.mailbox, self._stopping, beat)
         except DiskFull as error:
             self._room.lacks("fetched", error, who)
             return

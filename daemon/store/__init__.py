@@ -47,7 +47,9 @@ from daemon.store.login_links import LoginLinks
 from daemon.store.login_throttle import LoginThrottle, login_keys
 from daemon.store.mailbox_parties import MailboxParties
 from daemon.store.marks import Marks
+from daemon.store.missing_files import MissingFiles
 from daemon.store.moves import Moved, Moves
+from daemon.store.openings import Openings
 from daemon.store.outbox import Outbox
 from daemon.store.publications import Intent, Publications
 from daemon.store.queries import Queries
@@ -104,10 +106,12 @@ __all__ = [
     "LoginLinks",
     "LoginThrottle",
     "Marks",
+    "MissingFiles",
     "Moved",
     "Moves",
     "NewestDecision",
     "OpenLetter",
+    "Openings",
     "Outbox",
     "Outline",
     "Publications",
@@ -142,6 +146,8 @@ class Store:
         self.bells = Bells(self._database)
         self.mailbox_parties = MailboxParties(self._database)
         self.attachments = MissingAttachments(self._database)
+        self.missing_files = MissingFiles(self._database)
+        self.openings = Openings(self._database)
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)
         self.covers = Covers(self._database)

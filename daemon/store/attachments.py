@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import text, update
 from sqlmodel import col
 
-from daemon.core.model import NOT_HAD, Attachment, AttachmentValues
+from daemon.core.missing_files import MissingFile
+from daemon.core.model import NOT_HAD, Attachment, AttachmentValues, PartState
 from daemon.store.database import Database
 
 
@@ -28,9 +29,14 @@ class MissingAttachments:
         )
         with self._database.write() as session:
             session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
+            session.execute(
+                update(MissingFile)
+                .where(col(MissingFile.message_id) == message_id)
+                .values(due_at=None)
+            )
 
-    def complete(self, came: Sequence[AttachmentValues]) -> None:
-        """Record the result of fetching attachments again.
+    def complete(self, came: Sequence[AttachmentValues], now: datetime) -> None:
+        """Record the result of fetching attachments again, for an operator who sends it again.
 
         Those that came or were deleted meanwhile stay as they are.
         """
@@ -47,3 +53,14 @@ class MissingAttachments:
                     "accepted_at": each.accepted_at,
                 }
                 session.execute(update(Attachment).where(*this, text(NOT_HAD)).values(**changes))
+                if each.state is PartState.PRESENT:
+                    row = (
+                        col(MissingFile.message_id) == each.message_id,
+                        col(MissingFile.position) == each.position,
+                        col(MissingFile.came_at).is_(None),
+                    )
+                    session.execute(
+                        update(MissingFile)
+                        .where(*row)
+                        .values(came_at=now, settled_at=now, due_at=None)
+                    )

@@ -31,6 +31,7 @@ from daemon.core.bookkeeping import (
     Tombstone,
 )
 from daemon.core.errors import OperatorError
+from daemon.core.missing_files import MissingFile, OpeningRow
 from daemon.core.model import (
     KEPT_STATES,
     Attachment,
@@ -333,6 +334,8 @@ def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[
         DeadlineWarning,
         Reminder,
         AwaitedLetter,
+        MissingFile,
+        OpeningRow,
     ):
         counts[str(table.__tablename__)] = _remove(
             session, table, col(table.message_id) == message.id

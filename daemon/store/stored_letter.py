@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from sqlmodel import Session, SQLModel
 
 from daemon.core.awaited import AwaitedLetter, AwaitedValues
+from daemon.core.missing_files import MissingFile, MissingFileValues, OpeningRow, OpeningValues
 from daemon.core.model import (
     Attachment,
     AttachmentValues,
@@ -39,6 +40,9 @@ class StoredLetter:
     threads: Sequence[ThreadValues] = ()
     awaited: AwaitedValues | None = None
     """None if nobody has to acknowledge it."""
+    missing: Sequence[MissingFileValues] = ()
+    opening: OpeningValues | None = None
+    """None if it leaves no mark at the other side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,8 @@ def insert_letters(
         (Delivery, [claimed.get(each.id, each) for one in letters for each in one.deliveries]),
         (Mark, [each for letter in letters for each in letter.marks]),
         (AwaitedLetter, [letter.awaited for letter in letters if letter.awaited]),
+        (MissingFile, [each for letter in letters for each in letter.missing]),
+        (OpeningRow, [letter.opening for letter in letters if letter.opening]),
     ):
         _insert_rows(session, kind, rows)
 

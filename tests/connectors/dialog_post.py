@@ -21,6 +21,7 @@ from connectors.sandbox.dialogs import (
     PretendTransmission,
 )
 from connectors.sandbox.owner import OwnedFile, PretendOwner
+from connectors.sandbox.owner_doors import Door
 from daemon.core.model import Letter, LetterRef, Part
 from tests.connectors.altinn3_post import OTHER, PARTY, QUICK
 
@@ -88,9 +89,13 @@ def new_mailbox(
     return DialogMailbox("dialoger", settings, http, altinn.clock.now)
 
 
+def new_owner(altinn: FakeAltinn, door: Door = "nav") -> PretendOwner:
+    return PretendOwner(altinn.tokens, altinn.access, altinn.clock, scope=SCOPE, door=door)
+
+
 @pytest.fixture(name="post")
 def new_post(tmp_path: Path) -> Iterator[DialogPost]:
-    with FakeAltinn() as altinn, PretendOwner(scope=SCOPE) as owner:
+    with FakeAltinn() as altinn, new_owner(altinn) as owner:
         client = altinn.ready_client(scopes=(*RECIPIENT_SCOPES, SCOPE))
         for party in (PARTY, OTHER):
             altinn.allow(client.client_id, party, [NAV, "eformidling-dpv-administrasjon", "app_x"])
@@ -100,4 +105,4 @@ def new_post(tmp_path: Path) -> Iterator[DialogPost]:
         made.mailbox.close()
 
 
-__all__ = ["NAV", "OTHER", "PARTY", "SCOPE", "DialogPost", "new_post"]
+__all__ = ["NAV", "OTHER", "PARTY", "SCOPE", "DialogPost", "new_owner", "new_post"]

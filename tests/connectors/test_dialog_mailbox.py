@@ -12,8 +12,9 @@ from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.access import RECIPIENT_SCOPES
 from connectors.sandbox.dialogs import DialogFile, PretendAddress, PretendTransmission
 from connectors.sandbox.letters import PretendLetter
-from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
-from daemon.core.model import PartState
+from connectors.sandbox.owner_doors import Door
+from daemon.core.errors import AccessRefused, LetterGone, MailboxUnavailable, PartUnavailable
+from daemon.core.model import LetterRef, Part, PartState
 from tests.connectors.dialog_post import (
     OTHER,
     PARTY,
@@ -87,33 +88,97 @@ def test_a_file_comes_from_its_owner(post: DialogPost) -> None:
     assert len(post.owner.tokens) == 1
 
 
-def test_a_token_of_another_scope_does_not_do(post: DialogPost) -> None:
-    """The pretend owner takes its own scope only, as real ones do."""
-    rule = {"hosts": [post.owner.url], "scope": RECIPIENT_SCOPES[0]}
-    post.open(owners={"nav": rule})
-    dialog = post.add(PretendTransmission(files=(post.file(),)))
-    ref = next(each for key, each in post.refs().items() if key != dialog)
+def part_of(post: DialogPost, file: DialogFile) -> tuple[LetterRef, Part]:
+    """Return the only attachment of a new letter, which may be fetched as far as is known."""
+    dialog = post.add(PretendTransmission(files=(file,)))
+    (ref,) = (each for key, each in post.refs().items() if key.startswith(f"{dialog}/"))
     (part,) = post.mailbox.fetch(ref).parts
-    with pytest.raises(PartUnavailable, match="refuses"):
-        post.read(ref, part)
+    assert part.state is PartState.PRESENT
+    return ref, part
 
 
 @pytest.mark.parametrize(
-    ("file", "state", "words"),
+    ("door", "rule", "words"),
     [
-        ({"media_type": "text/html"}, PartState.UNAVAILABLE, "log-in page"),
-        ({"status": 403}, PartState.UNAVAILABLE, "refuses"),
-        ({"status": 410}, PartState.PURGED, "does not have it"),
-        ({"status": 500}, PartState.UNAVAILABLE, "500"),
-        ({"status": 302, "headers": {"Location": "/login"}}, PartState.UNAVAILABLE, "redirect"),
-        ({"content": b"x" * 2_000_000}, PartState.UNAVAILABLE, "larger than 1 MiB"),
+        ("nav", {"scope": RECIPIENT_SCOPES[0]}, r"\(401\) with Maskinporten's token for the scope"),
+        ("nav", {"token": "altinn"}, r"\(401\) with Altinn's token for the scope"),
+        ("nav", {"token": "none"}, r"\(401\) without a token"),
+        ("altinn", {}, r"\(403\) with Maskinporten's token"),
+        ("altinn", {"token": "altinn", "scope": RECIPIENT_SCOPES[1]}, r"\(403\) with Altinn's"),
+        ("altinn", {"token": "none"}, "redirect"),
+        ("signed", {}, "400"),
     ],
-    ids=["log-in", "refused", "gone", "failing", "redirect", "large"],
+)
+def test_an_owner_takes_its_own_kind_of_token_only(
+    post: DialogPost, door: Door, rule: dict[str, str], words: str
+) -> None:
+    """As real ones do: by issuer, scope and system user; the reason says what it was shown."""
+    post.owner.doors.door = door
+    post.open(owners={"nav": {"hosts": [post.owner.url], "scope": SCOPE} | rule})
+    ref, part = part_of(post, post.file())
+    with pytest.raises(PartUnavailable, match=words):
+        post.read(ref, part)
+
+
+@pytest.mark.parametrize(("door", "token"), [("nav", "maskinporten"), ("altinn", "altinn")])
+def test_an_owner_asks_for_the_right_too(post: DialogPost, door: Door, token: str) -> None:
+    """A system user without it is refused, which may be mended; with it the file comes."""
+    post.owner.doors.door = door
+    post.open(owners={"nav": {"hosts": [post.owner.url], "scope": SCOPE, "token": token}})
+    ref, part = part_of(post, post.file(needs=(PARTY, "nav_sykepenger_pdf")))
+    with pytest.raises(PartUnavailable, match="401") as caught:
+        post.read(ref, part)
+    assert caught.value.retry
+    post.altinn.allow(post.client.client_id, PARTY, ["nav_sykepenger_pdf"])
+    assert post.read(ref, part)
+
+
+def test_a_token_that_was_revoked_is_replaced(post: DialogPost) -> None:
+    """Altinn's tokens are kept for half an hour: one that an owner refuses is not shown again."""
+    post.owner.doors.door = "altinn"
+    post.open(owners={"nav": {"hosts": [post.owner.url], "scope": SCOPE, "token": "altinn"}})
+    ref, part = part_of(post, post.file(content=b"vedtak"))
+    assert post.read(ref, part) == b"vedtak"
+    post.altinn.revoke_tokens()
+    assert post.read(ref, part) == b"vedtak"
+
+
+def test_a_signed_address_that_has_run_out_is_asked_for_anew(post: DialogPost) -> None:
+    """It is refused, which a fresh address mends, from a new search."""
+    post.owner.doors.door = "signed"
+    post.open(owners={"nav": {"hosts": [post.owner.url], "token": "none"}})
+    ends = post.altinn.clock.now() + timedelta(minutes=5)
+    ref, part = part_of(post, post.file(ends_at=ends))
+    assert post.read(ref, part)
+    post.altinn.clock.advance(timedelta(minutes=6))
+    with pytest.raises(PartUnavailable, match="run out") as caught:
+        post.read(ref, part)
+    assert caught.value.retry
+    post.file(ends_at=ends + timedelta(hours=1))
+    assert post.read(ref, part)
+    assert post.owner.tokens == []
+
+
+@pytest.mark.parametrize(
+    ("file", "state", "words", "again"),
+    [
+        ({"media_type": "text/html"}, PartState.UNAVAILABLE, "log-in page", False),
+        ({"status": 403}, PartState.UNAVAILABLE, "refuses", True),
+        ({"status": 202}, PartState.UNAVAILABLE, "202", True),
+        ({"status": 404}, PartState.UNAVAILABLE, "not yet", True),
+        ({"status": 409}, PartState.UNAVAILABLE, "409", True),
+        ({"status": 410}, PartState.PURGED, "does not have it", False),
+        ({"status": 500}, PartState.UNAVAILABLE, "500", True),
+        ({"status": 503}, PartState.UNAVAILABLE, "503", True),
+        ({"status": 302, "headers": {"Location": "/x"}}, PartState.UNAVAILABLE, "redirect", True),
+        ({"content": b"x" * 2_000_000}, PartState.UNAVAILABLE, "larger than 1 MiB", False),
+    ],
+    ids=lambda each: str(each)[:30],
 )
 def test_a_file_that_cannot_be_had_is_its_own_state(
-    post: DialogPost, file: dict[str, Any], state: PartState, words: str
+    post: DialogPost, file: dict[str, Any], state: PartState, words: str, *, again: bool
 ) -> None:
-    """The letter is there; the file says why not."""
+    """The letter is there; the file says why not, and whether asking again may help."""
     rule = {"hosts": [post.owner.url], "scope": "nav:eksempel/dokumenter", "largest_file": 1}
     post.open(owners={"nav": rule})
     dialog = post.add(PretendTransmission(files=(post.file(**file),)))
@@ -121,7 +186,7 @@ def test_a_file_that_cannot_be_had_is_its_own_state(
     (part,) = post.mailbox.fetch(ref).parts
     with pytest.raises(PartUnavailable, match=words) as caught:
         post.read(ref, part)
-    assert caught.value.state == state
+    assert (caught.value.state, caught.value.retry) == (state, again)
 
 
 def test_what_is_known_beforehand_is_not_tried(post: DialogPost) -> None:
@@ -158,13 +223,42 @@ def test_the_files_of_a_dialog_itself_need_a_mark(post: DialogPost) -> None:
     assert "mark" in letter.envelope.properties["notHad"]["1 attachments"]
     assert not post.altinn.dialogs.seen_log()
     rule = {"hosts": [post.owner.url], "token": "none", "addresses": ["gui"], "seen": "allowed"}
-    post.owner.files["/1.pdf"] = type(post.owner.files["/1.pdf"])(needs_token=False)
+    post.owner.doors.door = "signed"
     mailbox = post.open(owners={"nav": rule})
     (ref,) = post.refs().values()
     (part,) = mailbox.fetch(ref).parts
     assert post.read(ref, part).startswith(b"%PDF")
     assert len(post.altinn.dialogs.seen_log()) == 1
     assert post.owner.tokens == []
+
+
+def test_a_dialog_is_opened_when_its_letter_is_stored(post: DialogPost) -> None:
+    """With `seen = "stored"` fetching opens nothing; only then its files are known and had. Where
+    the rule is taken back, nothing is opened any more, and nothing is called gone."""
+    post.owner.doors.door = "signed"
+    address = PretendAddress(url=post.file().addresses[0].url, consumer="Gui")
+    post.add(files=(DialogFile(addresses=(address,), display_name="skattemelding"),))
+    rule = {"hosts": [post.owner.url], "token": "none", "addresses": ["gui"], "seen": "stored"}
+    mailbox = post.open(owners={"nav": rule})
+    (ref,) = post.refs().values()
+    letter = mailbox.fetch(ref)
+    assert (letter.parts, post.altinn.dialogs.seen_log()) == ((), [])
+    assert letter.opening
+    assert not letter.opening.done
+    assert PARTY in letter.opening.by
+    assert "seen = stored for the owner nav" in letter.opening.why
+    assert "once its letter is stored" in letter.envelope.properties["notHad"]["1 attachments"]
+    (part,) = mailbox.open_stored(ref).parts
+    assert len(post.altinn.dialogs.seen_log()) == 1
+    assert post.read(ref, part).startswith(b"%PDF")
+    mailbox = post.open(owners={"nav": rule | {"seen": "never"}})
+    before = post.altinn.count("dialog")
+    with pytest.raises(AccessRefused, match="cannot be taken back"):
+        mailbox.open_stored(ref)
+    with pytest.raises(PartUnavailable, match="cannot be taken back") as caught:
+        post.read(ref, part)
+    assert caught.value.state == PartState.UNAVAILABLE
+    assert post.altinn.count("dialog") == before
 
 
 def test_withheld_letters_are_noted(post: DialogPost) -> None:
@@ -278,7 +372,7 @@ def test_a_check_searches_as_each_system_user(post: DialogPost) -> None:
 def test_a_check_says_what_the_owner_table_allows(post: DialogPost) -> None:
     """A mark that cannot be taken back is announced before it is made, and why no file can come."""
     rule = {"hosts": [post.owner.url], "seen": "allowed"}
-    signed = {"hosts": ["fil.no"], "token": "none"}
+    signed = {"hosts": ["fil.no"], "token": "none", "seen": "stored"}
     mailbox = post.open(owners={"nav": rule, "skd": {}, "brg": signed})
     findings = {each.subject: each for each in mailbox.check()}
     assert findings[f"{PARTY} dialogs"].ok
@@ -286,4 +380,10 @@ def test_a_check_says_what_the_owner_table_allows(post: DialogPost) -> None:
     assert "no files: `scope` is not set" in findings["owner nav"].text
     assert "no files: `hosts` is empty" in findings["owner skd"].text
     assert "from fil.no only" in findings["owner brg"].text
+    assert "as soon as their letters are stored (`seen`)" in findings["owner brg"].text
+    assert [findings[f"owner {each}"].warning for each in ("nav", "skd", "brg")] == [
+        True,
+        False,
+        True,
+    ]
     assert not post.altinn.dialogs.seen_log()

@@ -226,6 +226,8 @@ _LATER = (
     "digests",
     "digest_rounds",
     "row_counts",
+    "missing_files",
+    "openings",
 )
 """Tables that later versions added."""
 _UNDO = (

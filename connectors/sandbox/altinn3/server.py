@@ -96,7 +96,7 @@ class FakeAltinn(Peer):
         self.maskinporten_url = f"{self._server.url}/"
         """The issuer, and so the audience of grants; the token endpoint is this and `token`."""
         issuer = f"{self.platform_url}/authentication/api/v1/openid/"
-        tokens = self._tokens = Tokens(
+        tokens = self.tokens = Tokens(
             self.clock, {"maskinporten": self.maskinporten_url, "altinn": issuer}
         )
         self.maskinporten = Maskinporten(self.maskinporten_url, self.access, tokens, self.clock)
@@ -205,7 +205,7 @@ class FakeAltinn(Peer):
         if not client or not user:
             raise LookupError(f"client {client_id} has no system user for {party}")
         raw = self.maskinporten.issue(client, " ".join(scopes), user)
-        bearer = self._tokens.read(raw)
+        bearer = self.tokens.read(raw)
         return self.exchange.issue(bearer) if exchanged and bearer else raw
 
     def allow_client(self, client_id: str, house: str, party: str, resources: Iterable[str]) -> str:
@@ -214,7 +214,7 @@ class FakeAltinn(Peer):
 
     def revoke_tokens(self) -> None:
         """Refuse every token that was issued before now."""
-        self._tokens.revoke_all()
+        self.tokens.revoke_all()
 
     def add_resource(self, resource: PretendResource) -> None:
         """Add a resource to the registry, and to Dialogporten once it has letters."""

@@ -142,6 +142,7 @@ def show_opened(
         message=message,
         text=safe_html(message.body, message.body_type),
         attachments=attachments,
+        missing=page.store.missing_files.of(message.id),
         inline={each.position for each in attachments if _inline(page, each)},
         decision=found.decisions[-1] if found.decisions else None,
         earlier=_earlier(page, request, found),
