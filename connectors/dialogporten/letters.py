@@ -6,6 +6,7 @@ Pure. A letter's id is the dialog's, or the dialog's and the transmission's with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from connectors.dialogporten.files import HAS_EXPIRED, DialogFile, Transmission
@@ -73,14 +74,18 @@ def letter_from(
     unavailable. `withheld` is how many transmissions of the dialog are kept from the system user.
     """
     dialog, transmission = letter
-    parts = tuple(_part(each, number, lacks) for number, each in enumerate(files, start=1))
     is_hidden = rule.title == "hide"
+    named = [replace(each, name="") for each in files] if is_hidden else files
+    parts = tuple(_part(each, number, lacks) for number, each in enumerate(named, start=1))
     hidden = 0 if transmission or files else dialog.gui_attachments
     title = (transmission.title if transmission else "") or dialog.title
     summary = transmission.summary if transmission else dialog.summary
     at = transmission.created_at if transmission else dialog.created_at
     shown = title or dialog.external_reference or dialog.resource
     properties = _properties(letter, title if is_hidden else "")
+    if is_hidden and any(each.name for each in files):
+        names = zip(parts, files, strict=True)
+        properties["fileNames"] = {part.original_name: file.name for part, file in names}
     missing = _missing(parts, lacks, 0 if transmission else withheld)
     if hidden:
         missing[f"{hidden} attachments"] = _OPENED_LATER if opening else NOT_OPENED
