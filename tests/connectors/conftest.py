@@ -16,6 +16,12 @@ from connectors.destinations.filedrop import FileDrop, Settings
 
 
 @pytest.fixture
+def waking() -> str:
+    """How a test of the Altinn 3 mailbox finds its letters, unless its file says otherwise."""
+    return "list"
+
+
+@pytest.fixture
 def drop(tmp_path: Path) -> Path:
     """An empty folder for letters."""
     folder = tmp_path / "drop"

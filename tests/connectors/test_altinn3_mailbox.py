@@ -27,6 +27,13 @@ from tests.connectors.altinn3_post import (  # noqa: F401  # the fixture is foun
     read_settings,
 )
 
+
+@pytest.fixture(params=["list", "bell"])
+def waking(request: pytest.FixtureRequest) -> str:
+    """All of it holds for letters that are found in lists, and for those that the bell finds."""
+    return str(request.param)
+
+
 # Listing
 
 

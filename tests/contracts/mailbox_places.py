@@ -61,7 +61,10 @@ class Place(ABC):
 
 
 class Altinn3Place(Place):
-    """The Altinn 3 mailbox and the simulated Altinn."""
+    """The Altinn 3 mailbox and the simulated Altinn; letters are found by lists."""
+
+    mailbox: altinn3.Altinn3
+    bell = "off"
 
     def __init__(self, base: Path, altinn: FakeAltinn) -> None:
         self.altinn = altinn
@@ -79,6 +82,7 @@ class Altinn3Place(Place):
             "services": [SERVICE],
             "resources": {SERVICE: ["skatt"]},
             "confidential": "off",
+            "bell": self.bell,
         }
         self.settings = altinn3.Settings.model_validate(told, context={"base": base})
         self.mailbox = altinn3.connect("box", self.settings)
@@ -106,6 +110,18 @@ class Altinn3Place(Place):
         if self.altinn.count("confirm"):
             self.altinn.wait_for_status(external_id, "Confirmed")
         return [each for each in self.altinn.statuses(external_id) if each in {"Read", "Confirmed"}]
+
+
+class Altinn3BellPlace(Altinn3Place):
+    """The same, where the bell says which letters there are, and lists are not used."""
+
+    bell = "dialogporten"
+
+    def refs(self) -> dict[str, LetterRef]:
+        since = self.altinn.clock.now() - timedelta(days=1)
+        rings = [ring for answer in self.mailbox.ring({PARTY: since}) for ring in answer.rings]
+        found = filter(None, map(self.mailbox.letter_of, rings))
+        return {ref.external_id: ref for ref in found}
 
 
 class Altinn2Place(Place):
@@ -193,6 +209,12 @@ class FolderPlace(Place):
 def altinn3_place(base: Path) -> Iterator[Place]:
     with FakeAltinn() as altinn:
         yield Altinn3Place(base, altinn)
+
+
+@contextmanager
+def altinn3_bell_place(base: Path) -> Iterator[Place]:
+    with FakeAltinn() as altinn:
+        yield Altinn3BellPlace(base, altinn)
 
 
 @contextmanager

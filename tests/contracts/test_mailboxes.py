@@ -19,13 +19,15 @@ from tests.contracts.mailbox_places import (
     SERVICE,
     Place,
     altinn2_place,
+    altinn3_bell_place,
     altinn3_place,
     folder_place,
 )
 
 
 @pytest.fixture(
-    params=[altinn3_place, altinn2_place, folder_place], ids=["altinn3", "altinn2", "folder"]
+    params=[altinn3_place, altinn3_bell_place, altinn2_place, folder_place],
+    ids=["altinn3", "altinn3-bell", "altinn2", "folder"],
 )
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with request.param(tmp_path) as opened:
