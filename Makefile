@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep kill-storm power-cut drop-reader restore-sweep keeping-sweep edit-sweep ladder-sweep deb system-test lock clean
+.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep kill-storm power-cut drop-reader restore-sweep keeping-sweep edit-sweep ladder-sweep dialog-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -103,6 +103,10 @@ edit-sweep: .venv/made
 # Kills what tells people of unacknowledged letters at each of its steps.
 ladder-sweep: .venv/made
 	$(BIN)/python -m tests.sweeps.ladder_sweep --report docs/reliability.md
+
+# Lets 10,000 dialogs of all kinds come in bad times, by a bell that lies.
+dialog-sweep: .venv/made
+	$(BIN)/python -m tests.sweeps.dialog_sweep --report docs/reliability.md
 
 # The package for Debian 12 and 13, in dist/. Needs dpkg-deb.
 deb: .venv-wheel/made

@@ -61,7 +61,8 @@ class LateFiles:
                 break
             self.beat()
             came += self._ask(mailbox, *found)
-        if new := self.store.missing_files.settle(self.clock()):
+        destinations = self.fetcher.table().destinations
+        if new := self.store.missing_files.settle(self.clock(), destinations):
             _log.info("delivered again with files that came later", deliveries=len(new))
         return came
 

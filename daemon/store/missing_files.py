@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -96,11 +96,11 @@ class MissingFiles:
                 .values(came_at=now, due_at=None, tried_at=now, lacking=lacking)
             )
 
-    def settle(self, now: datetime) -> list[UUID]:
+    def settle(self, now: datetime, destinations: Collection[str] | None = None) -> list[UUID]:
         """Deliver letters again where they were delivered without what has come since.
 
-        A delivery that was in flight is judged when it has ended. Returns the new deliveries. May
-        be repeated.
+        Only to `destinations`, if given: others are gone. A delivery that was in flight is judged
+        when it has ended. Returns the new deliveries. May be repeated.
         """
         new: list[UUID] = []
         came = select(MissingFile).where(
@@ -109,7 +109,7 @@ class MissingFiles:
         for message_id in dict.fromkeys(each.message_id for each in self._database.rows(came)):
             with self._database.write() as session:
                 rows = session.exec(came.where(MissingFile.message_id == message_id)).all()
-                new += _settle(session, message_id, rows, now)
+                new += _settle(session, message_id, rows, now, destinations)
         return new
 
 
@@ -142,10 +142,18 @@ def _newest(session: Session, message_id: UUID) -> dict[str, Delivery]:
 
 
 def _settle(
-    session: Session, message_id: UUID, rows: Sequence[MissingFile], now: datetime
+    session: Session,
+    message_id: UUID,
+    rows: Sequence[MissingFile],
+    now: datetime,
+    destinations: Collection[str] | None,
 ) -> Iterator[UUID]:
     """Send again what has been delivered, and settle the attachments that nothing waits for."""
-    by_id = {str(each.id): each for each in _newest(session, message_id).values()}
+    by_id = {
+        str(each.id): each
+        for each in _newest(session, message_id).values()
+        if destinations is None or each.destination in destinations
+    }
     sent: set[str] = set()
     for row in rows:
         # one that is not among them, or has another fence, begins or began with the attachment

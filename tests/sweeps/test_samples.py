@@ -13,6 +13,7 @@ import pytest
 
 from tests.processes import system_calls
 from tests.sweeps.crash_sweep import Sweep
+from tests.sweeps.dialog_sweep import opened
 from tests.sweeps.drop_reader import race
 from tests.sweeps.keeping_sweep import Keeping
 from tests.sweeps.report import write_section
@@ -132,3 +133,12 @@ def test_a_ladder_that_is_killed_tells_each_person_each_step_once() -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "points struck, 0 faults" in done.stdout
+
+
+def test_dialogs_in_bad_times_are_stored_once(tmp_path: Path) -> None:
+    """Some hundred dialogs of the sweep, of all kinds."""
+    with opened(tmp_path, seed=3) as proof:
+        outcome = proof.run(400)
+    assert outcome.wrong == []
+    assert outcome.found["walk"] > 0
+    assert len(outcome.kinds) == 14

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import repeat
 from typing import Any
@@ -30,7 +30,7 @@ from daemon.runtime.heartbeat import mailbox_with_heartbeat
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.claiming import ENDS, LEASE
-from tests.unit.conftest import Clock, new_intake
+from tests.unit.conftest import TABLE, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
 KEY = message_id("altinn", "a")
@@ -139,6 +139,18 @@ def test_a_delivery_in_flight_is_judged_when_it_ends(
     for _ in range(2):
         desk.ask(minutes=1)
     assert len(desk.deliveries) == generations
+    assert desk.file.settled_at
+
+
+def test_a_destination_that_is_gone_gets_nothing_more(desk: Desk) -> None:
+    """A delivery to it would wait for ever."""
+    desk.end()
+    desk.mailbox.fails.clear()
+    gone = replace(TABLE, destinations=frozenset({"mail"}))
+    fetcher = replace(desk.intake.fetcher, table=lambda: gone)
+    desk.intake = replace(desk.intake, fetcher=fetcher)
+    assert desk.ask(minutes=2) == 1
+    assert len(desk.deliveries) == 1
     assert desk.file.settled_at
 
 

@@ -13,6 +13,7 @@ from daemon.core.missing_files import MissingFileValues, OpeningValues
 from daemon.core.model import PartState, message_id
 from tests.unit.conftest import NOW, TABLE, stored_letter
 from tests.unit.page.conftest import Site
+from tests.unit.page.test_overview import write_key
 
 KEY, REASON = message_id("altinn", "a"), "its owner answered 409"
 
@@ -36,6 +37,7 @@ def test_it_is_shown_why_until_when_and_by_whom(site: Site) -> None:
     for kind in ("file missing", "dialog opened"):
         assert f'data-kind="{kind}"' in text
     assert "seen = stored" in text
+    write_key(site)
     file = str(site.folder / "postmottak.toml")
     shown = CliRunner().invoke(command_line, ["-c", file, "messages", "show", str(KEY)]).output
     assert "unavailable, its owner answered 409, after 3 tries, asked for again 2026" in shown
