@@ -17,9 +17,9 @@ from daemon.core.ports import Parcel
 from daemon.core.times import in_utc, written
 
 DEFAULT_TEMPLATE = "{published:%Y%m%d-%H%M%S}_{service}_{sender}_{id}"
-_FIELD = re.compile(r"\{([a-z]+)(?::([^{}]*))?\}")
+_FIELD = re.compile(r"\{([a-z_]+)(?::([^{}]*))?\}")
 _MOMENT = re.compile(r"(?:%[YmdHMSyj]|[A-Za-z0-9._-])+")
-_WORDS = ("service", "sender", "party", "id", "generation")
+_WORDS = ("service", "sender", "party", "party_name", "id", "generation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Naming:
     service: str
     sender: str | None
     party: str
+    party_name: str
     message_id: UUID
     generation: int
 
@@ -40,12 +41,13 @@ _EXAMPLES = tuple(
         service=service,
         sender=sender,
         party=party,
+        party_name=party_name,
         message_id=UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21"),
         generation=generation,
     )
-    for service, sender, party, generation in (
-        ("4255/8", "974761076", "991825827", 1),
-        ("x" * 50, None, "y" * 50, 12),
+    for service, sender, party, party_name, generation in (
+        ("4255/8", "974761076", "991825827", "Nordre Bakeri AS", 1),
+        ("x" * 50, None, "y" * 50, "z" * 50, 12),
     )
 )
 
@@ -81,6 +83,7 @@ def candidates(template: str, parcel: Parcel) -> Iterator[str]:
         service=document.service.code,
         sender=document.sender.organisation,
         party=document.party,
+        party_name=document.party_name,
         message_id=document.id,
         generation=parcel.generation,
     )
@@ -109,6 +112,7 @@ def _words(naming: Naming) -> dict[str, str]:
         "service": slug(naming.service),
         "sender": slug(naming.sender or ""),
         "party": slug(naming.party),
+        "party_name": slug(naming.party_name),
         "id": short_id(naming.message_id),
         "generation": str(naming.generation),
     }

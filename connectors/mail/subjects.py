@@ -20,6 +20,7 @@ _BLANKS = re.compile(" +")
 _EXAMPLE = {
     "deadline": "01.04.2026 kl. 12.00",
     "party": "991825827",
+    "party_name": "Nordre Bakeri AS",
     "published": "12.03.2026 kl. 10.46",
     "recipients": "Regnskapsavdelingen",
     "reference": "2026/1234",
@@ -80,6 +81,7 @@ def subject(template: str, parcel: Parcel, words: Phrases) -> str:
     values = {
         "deadline": words.moment(document.due_at) if document.due_at else "",
         "party": document.party,
+        "party_name": document.party_name,
         "published": words.moment(document.published_at),
         "recipients": ", ".join(each.title or each.name for each in parcel.addressees),
         "reference": document.sender_reference,

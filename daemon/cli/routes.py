@@ -45,7 +45,7 @@ def _checked(context: typer.Context) -> LoadedConfig:
     return stack.load(options(context).config)
 
 
-def explain(
+def explain(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
     message: Annotated[
         str, typer.Argument(help="A stored letter: its ID, or the first characters.")
@@ -57,6 +57,7 @@ def explain(
     party: Annotated[
         str, typer.Option(help="The organisation number that the letter is for.")
     ] = "",
+    party_name: Annotated[str, typer.Option(help="What that organisation is called.")] = "",
     reference: Annotated[str, typer.Option(help="The sender's reference.")] = "",
     json: Json = False,
 ) -> None:
@@ -69,12 +70,13 @@ def explain(
         "sender": sender,
         "title": title,
         "party": party,
+        "party_name": party_name,
         "reference": reference,
     }
     if bool(message) == any(described.values()):
         raise typer.BadParameter(
-            "name a stored letter, or describe one with --service, --sender, --title, --party "
-            "or --reference"
+            "name a stored letter, or describe one with --service, --sender, --title, --party, "
+            "--party-name or --reference"
         )
     if message:
         _explain_stored(context, message, json=json)
@@ -132,7 +134,14 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
 
 
 def _facts(
-    *, at: datetime, service: str, sender: str, title: str, party: str, reference: str
+    *,
+    at: datetime,
+    service: str,
+    sender: str,
+    title: str,
+    party: str,
+    party_name: str,
+    reference: str,
 ) -> Facts:
     from daemon.core.dpv import find_service
     from daemon.core.folding import readable
@@ -148,6 +157,7 @@ def _facts(
         service=known.code if known else "",
         at=at,
         party=party,
+        party_name=party_name,
         sender_org=number if number.isdigit() else None,
         sender_name="" if number.isdigit() else sender,
         title=title,

@@ -164,6 +164,12 @@ class LetterDocument(_Frozen):
         description="the letter's id in Postmottak: the same at every destination and each time"
     )
     party: str = Field(description="organisation number of the recipient")
+    party_name: str = Field(
+        default="",
+        # a letter without one has the same bytes as before names were recorded
+        exclude_if=lambda name: not name,
+        description="the recipient's name when the letter came; missing if it was not known",
+    )
     service: ServiceName
     source: Source
     sender: Sender
@@ -226,6 +232,7 @@ def letter_document(
             "kind": message.kind,
             "id": message.id,
             "party": message.party,
+            "party_name": message.party_name,
             "service": _service_name(message.service),
             "source": {
                 "mailbox": message.mailbox,

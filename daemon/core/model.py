@@ -153,9 +153,7 @@ class Envelope(SQLModel):
     body: str = ""
     body_type: str = Field(default="text/markdown", description="text/markdown or text/html")
     language: str = ""
-    sender_org: str | None = Field(
-        default=None, description="organisation number of the real sender"
-    )
+    sender_org: str | None = Field(default=None, description="number of the real sender")
     sender_name: str = ""
     technical_sender: str | None = Field(
         default=None, description="organisation number that put the letter into Altinn"
@@ -220,6 +218,7 @@ class MessageValues(Envelope):
     body_deleted_at: datetime | None = Field(
         default=None, description="when retention deleted the text and the summary"
     )
+    party_name: str = Field(default="", description="the recipient's name when the letter came")
 
 
 class Message(MessageValues, table=True):

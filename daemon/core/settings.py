@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PrivateAttr,
     Strict,
     ValidationInfo,
@@ -78,6 +80,18 @@ PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
 """A duration that is longer than zero."""
 
 
+def _organisation(text: str) -> str:
+    if not is_organisation_number(text):
+        raise ValueError(
+            f"{text!r} is not a valid organisation number; it has nine digits, and the last is a "
+            "check digit: look for a typing error"
+        )
+    return text
+
+
+OrganisationNumber = Annotated[str, AfterValidator(_organisation)]
+
+
 class MailboxSettings(ConnectorSettings):
     """Base of a mailbox's `Settings`: the options under `[mailbox.NAME]`, except `type`.
 
@@ -88,6 +102,8 @@ class MailboxSettings(ConnectorSettings):
     mark_read: Policy | Literal["fetched"] = Policy.NEVER
     """`fetched` where the source itself marks a letter as read when it is fetched."""
     confirm: Policy = Policy.NEVER
+    party_names: Mapping[OrganisationNumber, str] = Field(default_factory=dict)
+    """What organisations are called, by number; it precedes what Dialogporten calls them."""
 
     @property
     def key_ends(self) -> date | None:
@@ -291,16 +307,6 @@ A validator of the secret must accept a closed one, of which only the path is kn
 """
 
 
-def _organisation(text: str) -> str:
-    if not is_organisation_number(text):
-        raise ValueError(
-            f"{text!r} is not a valid organisation number; it has nine digits, and the last is a "
-            "check digit: look for a typing error"
-        )
-    return text
-
-
-OrganisationNumber = Annotated[str, AfterValidator(_organisation)]
 """Nine digits with a valid check digit."""
 
 

@@ -40,6 +40,7 @@ from daemon.core.model import (
 from daemon.core.outside_values import identifier_from, storable, text_from
 from daemon.core.ports import Channel, Mailbox
 from daemon.intake.file_retries import next_try
+from daemon.intake.party_names import PartyNames, without_names
 from daemon.intake.rerouting import awaited_values, decide_in_thread, decision_values
 from daemon.routing.decide import Decision
 from daemon.routing.facts import Facts, facts_of
@@ -121,6 +122,7 @@ class Fetcher:
     content: ContentStore
     table: Callable[[], Table]
     clock: Callable[[], datetime]
+    names: PartyNames = without_names
 
     def fetch(
         self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef
@@ -181,7 +183,9 @@ class Fetcher:
             )
         if known := self._known_otherwise(letter):
             return duplicate(ref, known)
-        facts, table = facts_of(letter.envelope, letter.parts, self.clock()), self.table()
+        called = text_from(self.names(ref.mailbox, ref.party))
+        facts = facts_of(letter.envelope, letter.parts, self.clock(), called)
+        table = self.table()
         decision = decide_in_thread(self.store, table, facts)
         if facts.confidential and not channel.fetch_confidential:
             return Fetched(
@@ -326,7 +330,9 @@ def _stored_letter(
 ) -> StoredLetter:
     key, now, envelope = ref.message_id, facts.at, letter.envelope
     return StoredLetter(
-        message=MessageValues(**vars(envelope), id=key, fetched_at=now),
+        message=MessageValues(
+            **vars(envelope), id=key, fetched_at=now, party_name=facts.party_name
+        ),
         attachments=attachments,
         decision=decision_values(key, decision, now, envelope.published_at),
         deliveries=first_deliveries(key, decision, now),

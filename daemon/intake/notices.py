@@ -24,6 +24,7 @@ from daemon.core.model import (
 )
 from daemon.core.times import in_norway
 from daemon.intake.fetch import first_deliveries
+from daemon.intake.party_names import PartyNames, without_names
 from daemon.intake.rerouting import awaited_values, decision_values
 from daemon.routing.decide import decide
 from daemon.routing.facts import Facts
@@ -38,6 +39,7 @@ class Notices:
     store: Store
     table: Callable[[], Table]
     clock: Callable[[], datetime]
+    names: PartyNames = without_names
 
     def write(self, mailbox: str) -> int:
         """Write a notice of every confidential letter that waits and has none. Returns how many.
@@ -61,15 +63,13 @@ class Notices:
     def _notices(self, sightings: Sequence[SkippedLetter], table: Table) -> Iterator[StoredLetter]:
         now = self.clock()
         for sighting in sightings:
-            decision = decide(
-                table,
-                Facts(service=sighting.service, at=now, party=sighting.party, confidential=True),
-            )
+            name = self.names(sighting.mailbox, sighting.party)
+            decision = decide(table, _facts(sighting, name, now))
             if decision is None:
                 continue
             key = notice_id(sighting.ref)
             yield StoredLetter(
-                message=_message(sighting, now),
+                message=_message(sighting, name, now),
                 attachments=(),
                 decision=decision_values(key, decision, now, now),
                 deliveries=first_deliveries(key, decision, now),
@@ -83,7 +83,17 @@ def notice_id(ref: LetterRef) -> UUID:
     return message_id(ref.mailbox, f"{ref.external_id}{NOTICE_SUFFIX}")
 
 
-def _message(sighting: SkippedLetter, now: datetime) -> MessageValues:
+def _facts(sighting: SkippedLetter, party_name: str, now: datetime) -> Facts:
+    return Facts(
+        service=sighting.service,
+        at=now,
+        party=sighting.party,
+        party_name=party_name,
+        confidential=True,
+    )
+
+
+def _message(sighting: SkippedLetter, party_name: str, now: datetime) -> MessageValues:
     since = in_norway(sighting.first_seen_at)
     return MessageValues(
         id=notice_id(sighting.ref),
@@ -91,6 +101,7 @@ def _message(sighting: SkippedLetter, now: datetime) -> MessageValues:
         mailbox=sighting.mailbox,
         external_id=f"{sighting.external_id}{NOTICE_SUFFIX}",
         party=sighting.party,
+        party_name=party_name,
         service=sighting.service,
         resource=sighting.resource,
         title=f"{CONFIDENTIAL_POST.nb} venter i Altinn",

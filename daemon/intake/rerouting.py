@@ -330,7 +330,7 @@ def _goes_to(letter: Queued, wanted: Mapping[str, tuple[str, ...]]) -> bool:
 
 def facts_of_stored(letter: Decided, at: datetime) -> Facts:
     """Return the facts about a stored letter, as if it were decided at `at`."""
-    return facts_of(letter.message, letter.attachments, at)
+    return facts_of(letter.message, letter.attachments, at, letter.message.party_name)
 
 
 def followed(decision: DecisionValues) -> Earlier | None:

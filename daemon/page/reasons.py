@@ -13,6 +13,8 @@ Translate = Callable[[str], str]
 _FIELDS: Mapping[str, str] = {
     "services": N_("the service"),
     "parties": N_("the organisation"),
+    "party_name": N_("the organisation's name"),
+    "party_group": N_("the organisation's group"),
     "senders": N_("the sender"),
     "title_contains": N_("words of the title"),
     "title_matches": N_("the pattern of the title"),

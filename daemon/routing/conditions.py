@@ -86,6 +86,14 @@ def _party(wanted: tuple[str, ...], facts: Facts) -> bool:
     return facts.party in wanted
 
 
+def _party_name(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return any(is_like(facts.folded_party_name, each) for each in wanted)
+
+
+def _party_group(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return any(each in facts.party_groups for each in wanted)
+
+
 def _sender(wanted: tuple[str, ...], facts: Facts) -> bool:
     return any(
         each == facts.sender_org if each.isdigit() else is_like(facts.folded_sender, each)
@@ -145,6 +153,8 @@ def _due_within(wanted: timedelta, facts: Facts) -> bool:
 _TESTS: dict[str, Callable[[Any, Facts], bool]] = {
     "services": _service,
     "parties": _party,
+    "party_name": _party_name,
+    "party_group": _party_group,
     "senders": _sender,
     "title_contains": _title_contains,
     "title_matches": _title_matches,

@@ -69,6 +69,7 @@ def decide(table: Table, facts: Facts, earlier: Earlier | None = None) -> Decisi
     None only for a confidential letter that no route appoints a recipient for. `earlier` is the
     newest earlier letter of the same thread, if there is one.
     """
+    facts = table.grouped(facts)
     copies: list[Route] = []
     for route in table.candidates(facts):
         if matches(route, facts):

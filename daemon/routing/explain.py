@@ -57,7 +57,7 @@ class Explanation:
 
 def explain(table: Table, facts: Facts, earlier: Earlier | None = None) -> Explanation:
     """Decide about a letter, and explain why."""
-    decision = decide(table, facts, earlier)
+    decision, facts = decide(table, facts, earlier), table.grouped(facts)
     tried: list[Tried] = []
     decided = False
     for route in table.routes:
@@ -125,6 +125,8 @@ def _why_lost(lost: TriedCondition) -> str:
 _WANTS = {
     "services": "the service must be",
     "parties": "the party must be",
+    "party_name": "the party's name must be",
+    "party_group": "the party must be in the group",
     "senders": "the sender must be",
     "title_contains": "the title must contain",
     "title_matches": "the title must match",
@@ -148,6 +150,8 @@ def _has(condition: str, facts: Facts) -> tuple[str, ...]:
         _CONFIDENTIAL: (in_words(facts.confidential),),
         "services": (facts.service,),
         "parties": (facts.party,),
+        "party_name": (facts.party_name,),
+        "party_group": facts.party_groups,
         "senders": (facts.sender_org, facts.sender_name),
         "title_contains": (facts.title,),
         "title_matches": (facts.title,),

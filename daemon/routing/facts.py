@@ -23,6 +23,10 @@ class Facts:
     at: datetime
     """When it is decided; delegations and `due_within` are relative to this."""
     party: str = ""
+    party_name: str = ""
+    """What the party was called when the letter came."""
+    party_groups: tuple[str, ...] = ()
+    """The groups that the party is in, by the table that decides (`Table.grouped`)."""
     sender_org: str | None = None
     sender_name: str = ""
     title: str = ""
@@ -39,6 +43,11 @@ class Facts:
     def folded_title(self) -> str:
         """The title, folded, with a blank at each end."""
         return fold_title(self.title)
+
+    @cached_property
+    def folded_party_name(self) -> str:
+        """The party's name, folded."""
+        return fold_whole(self.party_name)
 
     @cached_property
     def folded_sender(self) -> str:
@@ -77,12 +86,15 @@ class Facts:
         )
 
 
-def facts_of(envelope: Envelope, parts: Sequence[Part], at: datetime) -> Facts:
-    """Collect the facts about a letter."""
+def facts_of(
+    envelope: Envelope, parts: Sequence[Part], at: datetime, party_name: str = ""
+) -> Facts:
+    """Collect the facts about a letter, whose party was called that when it came."""
     return Facts(
         service=envelope.service,
         at=at,
         party=envelope.party,
+        party_name=party_name,
         sender_org=envelope.sender_org,
         sender_name=envelope.sender_name,
         title=envelope.title,

@@ -81,7 +81,7 @@ class Index:
     def __init__(self, routes: Sequence[Route]) -> None:
         self._confidential: list[int] = []
         self._shelves = RouteIndex()
-        self._words = {"title": WordMatcher(), "name": WordMatcher()}
+        self._words = {each: WordMatcher() for each in ("title", "name", "party name")}
         for number, route in enumerate(routes):
             if route.enabled:
                 self._file(number, route)
@@ -108,11 +108,17 @@ class Index:
     def _keys(self, facts: Facts) -> Iterator[Key]:
         yield "service", facts.service
         yield "party", facts.party
+        yield from (("party group", group) for group in facts.party_groups)
         yield "organisation", facts.sender_org
         yield from (("case", number) for number in facts.case_numbers)
         yield "reference", facts.folded_reference
-        yield from (("name", word) for word in self._words["name"].in_text(facts.folded_sender))
-        yield from (("title", word) for word in self._words["title"].in_text(facts.folded_title))
+        texts = {
+            "name": facts.folded_sender,
+            "title": facts.folded_title,
+            "party name": facts.folded_party_name,
+        }
+        for kind, text in texts.items():
+            yield from ((kind, word) for word in self._words[kind].in_text(text))
 
 
 def _options(route: Route) -> Iterator[list[Key]]:
@@ -125,6 +131,8 @@ def _options(route: Route) -> Iterator[list[Key]]:
     yield _if_all([_exact("reference", pattern) for pattern in route.senders_reference])
     yield [("title", fold(words)) for words in route.title_contains]
     yield [("party", party) for party in route.parties]
+    yield [("party group", group) for group in route.party_group]
+    yield _if_all([_piece_key("party name", name) for name in route.party_name])
     yield [("service", service) for service in route.services]
 
 
@@ -134,14 +142,15 @@ def _if_all(keys: list[Key | None]) -> list[Key]:
 
 
 def _sender_key(sender: str) -> Key | None:
-    """Return the organisation number, or the longest piece of the name between asterisks.
-
-    None if there is no such piece.
-    """
+    """Return the organisation number, or the longest piece of the name between asterisks."""
     if sender.isdigit():
         return "organisation", sender
-    piece = max(fold_whole(sender).split("*"), key=len)
-    return ("name", piece) if piece else None
+    return _piece_key("name", sender)
+
+
+def _piece_key(kind: str, pattern: str) -> Key | None:
+    piece = max(fold_whole(pattern).split("*"), key=len)
+    return (kind, piece) if piece else None
 
 
 def _exact(kind: str, pattern: str) -> Key | None:

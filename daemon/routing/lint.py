@@ -36,6 +36,7 @@ def lint(
     return [
         *_zombies(table, matched),
         *_unused_recipients(table),
+        *_unused_groups(table),
         *_ending(table, today),
         *_unused_destinations(table, destinations),
         *_strangers(table, users),
@@ -58,6 +59,16 @@ def _unused_recipients(table: Table) -> list[Remark]:
         Remark(subject=f"recipient {name!r}", text="no route uses it")
         for name in table.recipients
         if name not in used
+    ]
+
+
+def _unused_groups(table: Table) -> list[Remark]:
+    conditions = [*table.routes, *(each.not_ for each in table.routes if each.not_)]
+    used = {name for each in conditions for name in each.party_group}
+    return [
+        Remark(subject=f"party_group {each.name!r}", text="no route uses it")
+        for each in table.party_groups
+        if each.name not in used
     ]
 
 

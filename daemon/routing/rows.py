@@ -171,6 +171,14 @@ class Recipient(Row):
     """Whether this recipient is told of a letter when nobody else has acknowledged it."""
 
 
+class PartyGroup(Row):
+    """`[[party_group]]`: organisations of the business that routes name together."""
+
+    name: SeenWords
+    parties: tuple[Party, ...] = ()
+    """Organisation numbers; `checks` requires at least one."""
+
+
 class Conditions(Row):
     """What a letter must be like.
 
@@ -179,6 +187,8 @@ class Conditions(Row):
 
     services: tuple[ServiceCode, ...] = ()
     parties: tuple[Party, ...] = ()
+    party_name: tuple[SeenWords, ...] = ()
+    party_group: tuple[Words, ...] = ()
     senders: tuple[Sender, ...] = ()
     title_contains: tuple[TitleWords, ...] = ()
     title_matches: Annotated[str, AfterValidator(_expression)] | None = None
@@ -200,6 +210,8 @@ class Conditions(Row):
     @field_validator(
         "services",
         "parties",
+        "party_name",
+        "party_group",
         "senders",
         "title_contains",
         "case_numbers",

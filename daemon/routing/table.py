@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,11 @@ from daemon.core.parcels import Addressee
 from daemon.core.settings import duration_text
 from daemon.routing.facts import Facts
 from daemon.routing.index import Index
-from daemon.routing.rows import Delegation, Recipient, Route, Row
+from daemon.routing.rows import Delegation, PartyGroup, Recipient, Route, Row
 from daemon.routing.validation.checks import check, check_dates
+from daemon.routing.validation.groups import check_groups
 
-SECTIONS = ("recipient", "route", "delegation")
+SECTIONS = ("recipient", "route", "delegation", "party_group")
 AnyRow = TypeVar("AnyRow", bound=Row)
 _TOP_KEYS = (*SECTIONS, "follow_thread")
 
@@ -40,6 +41,7 @@ class Table:
     recipients: Mapping[str, Recipient]
     routes: tuple[Route, ...]
     delegations: tuple[Delegation, ...]
+    party_groups: tuple[PartyGroup, ...] = ()
     follow_thread: bool = False
     destinations: frozenset[str] | None = None
     """The configured destinations; None for an old table, whose destinations may have gone."""
@@ -57,6 +59,7 @@ class Table:
             "recipient": [_plain(row) for row in self.recipients.values()],
             "route": [_plain(row) for row in self.routes],
             "delegation": [_plain(row) for row in self.delegations],
+            "party_group": [_plain(row) for row in self.party_groups],
         }
 
     @property
@@ -91,6 +94,19 @@ class Table:
         Those left out certainly do not match.
         """
         return (self.routes[number] for number in self._index.candidates(facts))
+
+    def grouped(self, facts: Facts) -> Facts:
+        """Return the facts with the groups that this table puts the party in."""
+        found = self._groups_of.get(facts.party, ())
+        return facts if found == facts.party_groups else replace(facts, party_groups=found)
+
+    @cached_property
+    def _groups_of(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for group in self.party_groups:
+            for party in dict.fromkeys(group.parties):
+                found[party] = (*found.get(party, ()), group.name)
+        return found
 
     def covers(self, recipient: str) -> Sequence[Delegation]:
         """Return the delegations of a recipient, in the table's order."""
@@ -185,9 +201,12 @@ def _table(
     recipients = _sound(faults.rows(Recipient, "recipient", values))
     routes = _sound(faults.rows(Route, "route", values))
     delegations = _sound(faults.rows(Delegation, "delegation", values))
-    written = {section: _names(values.get(section)) for section in ("recipient", "route")}
+    groups = _sound(faults.rows(PartyGroup, "party_group", values))
+    named = ("recipient", "route", "party_group")
+    written = {section: _names(values.get(section)) for section in named}
     if destinations is not None:
         check(recipients, routes, delegations, destinations, written, faults)
+        check_groups(groups, routes, written["party_group"], faults)
     if today is not None:
         check_dates(delegations, today, faults)
     faults.raise_if_any()
@@ -197,6 +216,7 @@ def _table(
         recipients=MappingProxyType({each.name: each for each in recipients.values()}),
         routes=tuple(routes.values()),
         delegations=tuple(delegations.values()),
+        party_groups=tuple(groups.values()),
         follow_thread=bool(follow_thread),
         destinations=None if destinations is None else frozenset(destinations),
         warnings=tuple(faults.warnings),

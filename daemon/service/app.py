@@ -30,6 +30,7 @@ from daemon.intake.fetch import Fetcher
 from daemon.intake.late_files import ask_again
 from daemon.intake.mailboxes import paces_of, polled_mailboxes
 from daemon.intake.notices import Notices
+from daemon.intake.party_names import names_of
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.intake.rerouting import Rerouter
@@ -76,7 +77,8 @@ class App:
         fork_server: tuple[ForkServer, int] | None = None,
     ) -> None:
         configuration = checked.configuration
-        self._lock, self._ignored, self.store, self.clock = lock, checked.ignored, store, clock
+        self._lock, self._ignored = lock, checked.ignored
+        self.store, self.clock, self._names = store, clock, names_of(store, configuration)
         self.problems, self.heartbeats = ServiceProblems(), Heartbeats()
         self.problems.follow(CLOCK, lambda: clock_problems(clock.problems()))
         self.content = open_content(configuration)
@@ -139,8 +141,8 @@ class App:
         self.reminders = ReminderSender(store, self._active, clock, clock.problems, self.heartbeats)
 
     def _wire_intake(self, fork_server: tuple[ForkServer, int] | None) -> None:
-        store, table, clock = self.store, self._active.table, self.clock
-        fetcher = Fetcher(store=store, content=self.content, table=table, clock=clock)
+        store, table, clock, names = self.store, self._active.table, self.clock, self._names
+        fetcher = Fetcher(store=store, content=self.content, table=table, clock=clock, names=names)
         here = Carrier(store=store, fetcher=fetcher, backlog=self._dispatch.backlog.is_set)
         found = self._dispatch, self._active, clock, self.problems, self.heartbeats
         workers = fork_server and Workers(fork_server, here, *found, self._mailboxes)
@@ -148,7 +150,7 @@ class App:
         self.intake = Intake(
             store=store,
             fetcher=fetcher,
-            notices=Notices(store=store, table=table, clock=clock),
+            notices=Notices(store=store, table=table, clock=clock, names=names),
             here=here,
             carrier=workers.pool if workers else None,
         )

@@ -46,6 +46,7 @@ _FACTS = sql_select(
     _MESSAGES.c.service,
     _MESSAGES.c.fetched_at.label("at"),
     _MESSAGES.c.party,
+    _MESSAGES.c.party_name,
     _MESSAGES.c.sender_org,
     _MESSAGES.c.sender_name,
     _MESSAGES.c.title,

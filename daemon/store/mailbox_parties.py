@@ -22,6 +22,14 @@ class MailboxParties:
         with self._database.read() as session:
             return {each.party: each for each in session.exec(wanted)}
 
+    def name_of(self, mailbox: str, party: str) -> str:
+        """Return what an organisation is called; empty if that is not known."""
+        wanted = select(MailboxParty.name).where(
+            col(MailboxParty.mailbox) == mailbox, col(MailboxParty.party) == party
+        )
+        with self._database.read() as session:
+            return session.exec(wanted).first() or ""
+
     def save(self, parties: Iterable[MailboxParty]) -> None:
         """Save these, in one transaction."""
         with self._database.write() as session:

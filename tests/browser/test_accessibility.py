@@ -43,6 +43,7 @@ PAGES = (
     "/routing/new?kind=delegation",
     "/routing/recipients",
     "/routing/covers",
+    "/routing/groups",
     "/routing/history",
     "/routing/import",
     "/my",

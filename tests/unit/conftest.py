@@ -39,6 +39,7 @@ from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.intake.carrier import Carrier
 from daemon.intake.fetch import Fetcher
 from daemon.intake.notices import Notices
+from daemon.intake.party_names import PartyNames, without_names
 from daemon.intake.poll import Intake
 from daemon.routing.table import Table, parse_table
 from daemon.runtime import library_log, log_settings
@@ -228,13 +229,14 @@ def new_intake(
     workers: int = 8,
     *,
     backlog: bool = False,
+    names: PartyNames = without_names,
 ) -> Intake:
     """An intake with all that it works with."""
-    fetcher = Fetcher(store=store, content=content, table=table, clock=clock)
+    fetcher = Fetcher(store=store, content=content, table=table, clock=clock, names=names)
     return Intake(
         store=store,
         fetcher=fetcher,
-        notices=Notices(store=store, table=table, clock=clock),
+        notices=Notices(store=store, table=table, clock=clock, names=names),
         here=Carrier(store=store, fetcher=fetcher, workers=workers, backlog=lambda: backlog),
     )
 

@@ -238,6 +238,7 @@ _UNDO = (
     "DROP INDEX decisions_by_operators",
     "DROP INDEX decisions_by_respond_by",
     "ALTER TABLE decisions DROP COLUMN respond_by",
+    "ALTER TABLE messages DROP COLUMN party_name",
 )
 """What removes everything else that they added to earlier tables."""
 

@@ -36,6 +36,7 @@ from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.intake.carrier import Carried, Carrier, CarryProgress
 from daemon.intake.fetch import Fetcher
 from daemon.intake.mailboxes import paces_of
+from daemon.intake.party_names import names_of
 from daemon.intake.worker.messages import (
     Chunk,
     ChunkEnded,
@@ -103,6 +104,7 @@ class _WorkerParts:
         busy_wait = BusyWait(limit=None, stopping=self.stopping, on_wait=self._excuse)
         self.store = Store(configuration.store.database, busy_wait)
         self.content = ContentStore(configuration.store.content, temporaries_of(name))
+        self.names = names_of(self.store, configuration)
         self._mailboxes: dict[str, Mailbox] = {}
         self._configured = {each.name: each for each in configuration.mailboxes}
         self._connectors, self._lock = connectors, threading.Lock()
@@ -259,6 +261,7 @@ class WorkerProcess:
                     content=parts.content,
                     table=lambda: snapshot.table,
                     clock=parts.clock,
+                    names=parts.names,
                 ),
                 workers=chunk.at_once,
                 local=parts.local.begin(snapshot, chunk.usable, beat),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -11,14 +11,18 @@ from typing import Any
 
 from daemon.core.errors import ConfigurationError, Fault, OperatorError
 from daemon.page.editing.document import FILE, TableDocument
+from daemon.page.editing.sheet import flat
 from daemon.routing.table import Table, parse_table
 
-_USES = {
-    "route": ("to", "copy_to"),
-    "recipient": ("deputy",),
-    "delegation": ("from", "to"),
+_USES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "recipient": {
+        "route": ("to", "copy_to"),
+        "recipient": ("deputy",),
+        "delegation": ("from", "to"),
+    },
+    "party_group": {"route": ("party_group", "not.party_group")},
 }
-"""Where rows name recipients."""
+"""Where rows name recipients, and where groups."""
 
 
 def _replaced(value: Any, old: str, new: str) -> Any:
@@ -87,7 +91,7 @@ class Draft:
             return None
 
     def changed(self, kind: str, key: str, values: Mapping[str, Any]) -> Draft:
-        """Set some values of a row; a recipient's new name also where it is used.
+        """Set some values of a row; a recipient's or a group's new name also where it is used.
 
         Raises NotFound.
         """
@@ -95,7 +99,7 @@ class Draft:
         document = self.document.changed(kind, key, values)
         edited = self._settled(document, kind, document.keys(kind)[number])
         name = values.get("name")
-        return _with_new_name(edited, key, name) if kind == "recipient" and name else edited
+        return _with_new_name(edited, kind, key, name) if kind in _USES and name else edited
 
     def added(self, kind: str, values: Mapping[str, Any], *, before: str | None = None) -> Draft:
         """Add a row, before another one; a route otherwise before the first that takes all."""
@@ -129,10 +133,10 @@ class Draft:
         return replace(self, text=document.text)
 
 
-def _with_new_name(draft: Draft, old: str, new: str) -> Draft:
-    """Put a recipient's new name where rows name the old one."""
-    for kind, keys in _USES.items():
-        for number, row in enumerate(draft.document.rows(kind)):
+def _with_new_name(draft: Draft, named: str, old: str, new: str) -> Draft:
+    """Put a row's new name where rows name the old one."""
+    for kind, keys in _USES[named].items():
+        for number, row in enumerate(map(flat, draft.document.rows(kind))):
             found = {key: _replaced(row[key], old, new) for key in keys if key in row}
             changes = {key: value for key, value in found.items() if value != row[key]}
             if changes:

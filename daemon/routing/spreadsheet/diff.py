@@ -50,7 +50,7 @@ class Difference:
 
     kind: Literal["added", "removed", "changed", "moved"]
     section: str
-    """recipient, route, or delegation; empty for the table's own settings."""
+    """recipient, route, delegation or party_group; empty for the table's own settings."""
     name: str
     """The row's name before the edit; of a cover, who is covered; of a setting, its key."""
     position: int | None = None

@@ -37,6 +37,11 @@ _TRUTHS = frozenset(
         "last_resort",
     }
 )
+_NAMES_OF = {
+    **dict.fromkeys(("to", "copy_to", "from", "deputy"), "recipient"),
+    "party_group": "party_group",
+}
+"""The columns that hold names of another sheet's rows."""
 _TEXT = "@"
 _DAYS = frozenset({"starts", "ends"})
 
@@ -114,9 +119,9 @@ def _choices(
         return f'"{",".join(Policy)}"'
     if column == "language":
         return '"nb,nn,en"'
-    if column in {"to", "copy_to", "from", "deputy"}:
-        last = len(rows["recipient"]) + _SPARE_ROWS
-        return in_sheet(SHEETS[language]["recipient"], f"$A$2:$A${last}")
+    if kind := _NAMES_OF.get(column):
+        last = len(rows[kind]) + _SPARE_ROWS
+        return in_sheet(SHEETS[language][kind], f"$A$2:$A${last}")
     if column == "services":
         return _listed(1, len(ALL_SERVICES), language)
     return _listed(4, len(destinations), language) if column == "deliver_to" else ""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from daemon.core.folding import fold_whole
-from daemon.routing.rows import Conditions, Delegation, Recipient, Route
+from daemon.routing.rows import Conditions, Delegation, PartyGroup, Recipient, Route
 from daemon.routing.table import SECTIONS
 
 LANGUAGES = ("en", "nb")
@@ -24,7 +24,7 @@ NOT = "not "
 REMARK = "#"
 """A column whose heading begins so, or such a sheet, is left alone."""
 MODELS: Mapping[str, type[BaseModel]] = MappingProxyType(
-    dict(zip(SECTIONS, (Recipient, Route, Delegation), strict=True))
+    dict(zip(SECTIONS, (Recipient, Route, Delegation, PartyGroup), strict=True))
 )
 SHEETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -33,20 +33,25 @@ SHEETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "recipient": "Recipients",
             "delegation": "Covers",
             TABLE: "Settings",
+            "party_group": "Groups",
         },
         "nb": {
             "route": "Ruter",
             "recipient": "Mottakere",
             "delegation": "Fravær",
             TABLE: "Innstillinger",
+            "party_group": "Grupper",
         },
     }
 )
 """What the sheet of each kind is called, in the order in which they stand."""
+LATER_SHEETS = frozenset({"party_group"})
+"""The kinds whose sheet earlier exports did not have, so that it may be missing."""
 _KINDS = {
     "recipient": ("recipient", "mottaker"),
     "route": ("route", "rute"),
     "delegation": ("cover", "fravær", "delegation"),
+    "party_group": ("group", "gruppe", "party_group"),
     TABLE: ("settings", "innstillinger", TABLE),
 }
 """The words for each kind of row, in the order of `LANGUAGES`; the last one is read only."""
@@ -65,6 +70,8 @@ _NORWEGIAN = {
     "last_resort": "Siste utvei",
     "services": "Tjenester",
     "parties": "Til organisasjon",
+    "party_name": "Organisasjonens navn",
+    "party_group": "Gruppe av organisasjoner",
     "senders": "Avsendere",
     "title_contains": "Tittel inneholder",
     "title_matches": "Tittelmønster",
@@ -96,6 +103,7 @@ _FIRST = {
     "route": ("name", "services", "senders", "title_contains", "to", "copy_to", "deliver_to"),
     "recipient": ("name", "title", "deliver_to", "email", "deputy"),
     "delegation": ("from", "to", "starts", "ends", "services", "keep_copy", "reason"),
+    "party_group": ("name", "parties"),
 }
 """The columns that people look for first, in the sheet of each kind."""
 
@@ -105,9 +113,17 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
 
 
 _NOTS = tuple(f"{NOT}{name}" for name in Conditions.model_fields)
-ALL_COLUMNS = tuple(
-    dict.fromkeys((KIND, *_keys(Route), *_keys(Recipient), *_keys(Delegation), *_NOTS))
-)
+_LATER = ("party_name", "party_group", f"{NOT}party_name", f"{NOT}party_group")
+"""Columns that came later stand last, so that the others keep their letters."""
+_ROWS: tuple[type[BaseModel], ...] = (Route, Recipient, Delegation, PartyGroup)
+
+
+def _in_order(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns, each once."""
+    return tuple(sorted(dict.fromkeys(columns), key=_LATER.__contains__))
+
+
+ALL_COLUMNS = _in_order((KIND, *(key for model in _ROWS for key in _keys(model)), *_NOTS))
 """The columns of a file with all rows in one sheet."""
 
 
@@ -116,7 +132,7 @@ def columns_of(kind: str) -> tuple[str, ...]:
     if kind == TABLE:
         return ("follow_thread",)
     nots = _NOTS if kind == "route" else ()
-    return tuple(dict.fromkeys((*_FIRST[kind], *_keys(MODELS[kind]), *nots)))
+    return _in_order((*_FIRST[kind], *_keys(MODELS[kind]), *nots))
 
 
 def heading(column: str, language: str) -> str:
@@ -159,6 +175,15 @@ def kind_word(kind: str, language: str) -> str:
     return _KINDS[kind][LANGUAGES.index(language)].capitalize() if language else kind
 
 
+_RECOGNISED_BY = {
+    "delegation": {"from", "starts", "ends"},
+    "route": {"name", "to"},
+    "recipient": {"name", "deliver_to"},
+    "party_group": {"name", "parties"},
+}
+"""The columns that are enough to know a sheet without its name; the first kind that fits."""
+
+
 def kind_of_sheet(title: str, columns: Iterable[str]) -> str | None:
     """Return what rows a sheet holds, by its name or else by its columns.
 
@@ -171,11 +196,7 @@ def kind_of_sheet(title: str, columns: Iterable[str]) -> str | None:
         return named
     if known == {"follow_thread"}:
         return TABLE
-    if {"from", "starts", "ends"} <= known:
-        return "delegation"
-    if {"name", "to"} <= known:
-        return "route"
-    return "recipient" if {"name", "deliver_to"} <= known else None
+    return next((kind for kind, columns in _RECOGNISED_BY.items() if columns <= known), None)
 
 
 def language_of(headings: Sequence[str]) -> str:

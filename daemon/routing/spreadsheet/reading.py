@@ -20,6 +20,7 @@ from daemon.routing.spreadsheet.grids import Grid, column_letters, in_sheet
 from daemon.routing.spreadsheet.headings import (
     ALL_COLUMNS,
     KIND,
+    LATER_SHEETS,
     MODELS,
     NOT,
     REMARK,
@@ -162,7 +163,7 @@ class _Reader:
             place = in_sheet(self._grids[0].title if len(self._grids) > 1 else "", "A1")
             raise sheet_fault(self._path, place, f"the column {KIND!r} is missing", _EXPORT)
         for kind in SHEETS["en"]:
-            if kind not in found:
+            if kind not in found and kind not in LATER_SHEETS:
                 names = " or ".join(repr(SHEETS[language][kind]) for language in SHEETS)
                 self._add("", f"the sheet {names} is missing", _EXPORT)
 

@@ -31,6 +31,9 @@ TITLES = (
     "RÉSUMÉ ™",
     "",
 )
+GROUPS = ("bakerier", "[Ås] *?", "=1+1")
+PARTY_NAMES = ("", "Nordre Bakeri AS", "ÅS [kommune]", "ﬁ * ?", "Stra\u00dfe")
+PARTY_PATTERNS = ("nordre*", "*", "ås [KOMMUNE]", "FI *", "strasse", "\u00ad*AS", "=1+1")
 SENDERS = ("Skatteetaten", "Ås [kommune]", "NAV", "")
 AWKWARD = (
     "=1+1",
@@ -69,6 +72,8 @@ def some(values: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
 CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "services": ordinary,
     "parties": some(st.sampled_from(ORGANISATIONS)),
+    "party_name": some(st.sampled_from(PARTY_PATTERNS)),
+    "party_group": some(st.sampled_from(GROUPS)),
     "senders": some(patterns),
     "title_contains": some(words),
     "title_matches": st.sampled_from(("(?i)vedtak", "[0-9]+", "^V", "a|é")),
@@ -149,6 +154,9 @@ def tables(draw: st.DrawFn) -> Table:
         "recipient": recipient_rows,
         "route": [*routes, last],
         "delegation": delegations,
+        "party_group": [
+            {"name": name, "parties": draw(some(st.sampled_from(ORGANISATIONS)))} for name in GROUPS
+        ],
     }
     return _without_faults(values)
 
@@ -175,6 +183,7 @@ letters = st.builds(
     service=st.sampled_from(SERVICES),
     at=moments,
     party=st.sampled_from(("", *ORGANISATIONS)),
+    party_name=st.sampled_from(PARTY_NAMES),
     sender_org=st.sampled_from((None, *ORGANISATIONS)),
     sender_name=st.sampled_from(SENDERS),
     title=st.sampled_from((*TITLES, *AWKWARD)),
@@ -200,4 +209,5 @@ earlier_letters = st.none() | st.builds(
 
 def scanned(table: Table, facts: Facts) -> list[Route]:
     """The routes that match, by looking at every one of them."""
-    return [route for route in table.routes if route.enabled and matches(route, facts)]
+    grouped = table.grouped(facts)
+    return [route for route in table.routes if route.enabled and matches(route, grouped)]

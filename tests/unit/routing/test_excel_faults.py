@@ -333,9 +333,9 @@ def test_merged_cells_are_named(table: Table, path: Path, by: str) -> None:
     ("edit", "expected"),
     [
         (
-            lambda book: book["Routes"].__setitem__("AM1", "Merknad"),
+            lambda book: book["Routes"].__setitem__("AQ1", "Merknad"),
             (
-                "Routes!AM1: 'Merknad' is not a known heading. A heading that begins with # is "
+                "Routes!AQ1: 'Merknad' is not a known heading. A heading that begins with # is "
                 "for remarks"
             ),
         ),
@@ -347,20 +347,20 @@ def test_merged_cells_are_named(table: Table, path: Path, by: str) -> None:
             ),
         ),
         (
-            lambda book: book["Routes"].__setitem__("AM1", "deputy"),
+            lambda book: book["Routes"].__setitem__("AQ1", "deputy"),
             (
-                "Routes!AM1: 'deputy' is not a known heading. A heading that begins with # is for "
+                "Routes!AQ1: 'deputy' is not a known heading. A heading that begins with # is for "
                 "remarks"
             ),
         ),
         (
-            lambda book: book["Routes"].__setitem__("AM1", "Kopi til"),
-            "Routes!AM1: the column 'Kopi til' appears twice, first in F1. Remove one of them",
+            lambda book: book["Routes"].__setitem__("AQ1", "Kopi til"),
+            "Routes!AQ1: the column 'Kopi til' appears twice, first in F1. Remove one of them",
         ),
         (
-            lambda book: book["Routes"].__setitem__("AM3", "ring Kari"),
+            lambda book: book["Routes"].__setitem__("AQ3", "ring Kari"),
             (
-                "Routes!AM3: the column has no heading, but this cell has content. Empty the "
+                "Routes!AQ3: the column has no heading, but this cell has content. Empty the "
                 "cell, or give the column a heading that begins with #"
             ),
         ),

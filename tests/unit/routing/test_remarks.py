@@ -54,8 +54,8 @@ def remarked(table: Table, path: Path, text: str) -> Table:
 
     def edit(book: Any) -> None:
         routes = book["Routes"]
-        routes["AM1"], routes["AM2"], routes["AM3"] = "#Merknad:", text, None
-        routes["AM2"].data_type = "s"
+        routes["AQ1"], routes["AQ2"], routes["AQ3"] = "#Merknad:", text, None
+        routes["AQ2"].data_type = "s"
 
     return read_sheet(edited(table, path, edit), DESTINATIONS).table
 
@@ -70,9 +70,9 @@ def test_a_remark_comes_back(table: Table, tmp_path: Path, text: str) -> None:
     assert len(differences(table, after)) == 1
     again = tmp_path / "again.xlsx"
     write_sheet(after, again)
-    assert texts_of(again.read_bytes(), 1)["AM1"] == "# Merknad"
+    assert texts_of(again.read_bytes(), 1)["AQ1"] == "# Merknad"
     if not text.startswith(("=", '"')):
-        assert texts_of(again.read_bytes(), 1)["AM2"] == text
+        assert texts_of(again.read_bytes(), 1)["AQ2"] == text
     for path in (again, tmp_path / "again.csv"):
         if not path.exists():
             write_sheet(after, path)
@@ -101,7 +101,7 @@ def test_remarks_written_by_hand(tmp_path: Path) -> None:
     write_sheet(parse_table(text, "routing.toml", DESTINATIONS), tmp_path / "ark.xlsx")
     content = (tmp_path / "ark.xlsx").read_bytes()
     routes = texts_of(content, 1)
-    assert [routes.get(each) for each in ("AM1", "AN1", "AM2", "AN2", "AM3")] == [
+    assert [routes.get(each) for each in ("AQ1", "AR1", "AQ2", "AR2", "AQ3")] == [
         "# Eier",
         "# Sak",
         "Kari",
@@ -119,7 +119,7 @@ def test_several_remarks_of_one_heading(tmp_path: Path) -> None:
     )
     before = parse_table(text, "routing.toml", DESTINATIONS)
     write_sheet(before, tmp_path / "ark.xlsx")
-    assert texts_of((tmp_path / "ark.xlsx").read_bytes(), 1)["AM2"] == "ring Kari\netter jul"
+    assert texts_of((tmp_path / "ark.xlsx").read_bytes(), 1)["AQ2"] == "ring Kari\netter jul"
     after = read_sheet(tmp_path / "ark.xlsx", DESTINATIONS).table
     assert differences(before, after) == []
     assert '## Merknad: "ring Kari\\netter jul"\n## Sak: 12\n[[route]]' in after.text
@@ -131,13 +131,13 @@ def test_remarks_without_a_place(table: Table, tmp_path: Path) -> None:
 
     def edit(book: Any) -> None:
         routes, settings = book["Routes"], book["Settings"]
-        routes["AM1"], routes["AM2"], routes["AM3"] = "#Merknad", "ring Kari", None
-        routes["AM9"] = "nedenfor: gamle"
+        routes["AQ1"], routes["AQ2"], routes["AQ3"] = "#Merknad", "ring Kari", None
+        routes["AQ9"] = "nedenfor: gamle"
         settings["B1"], settings["B2"], settings["B3"] = "# Hvorfor", "spør Ola", "eller Kari"
 
     read = read_sheet(edited(table, tmp_path / "ark.xlsx", edit), DESTINATIONS).table
     assert [each.key for each in read.warnings] == [
-        "Routes!AM9 (#Merknad)",
+        "Routes!AQ9 (#Merknad)",
         "Settings!B2 (# Hvorfor)",
         "Settings!B3 (# Hvorfor)",
     ]

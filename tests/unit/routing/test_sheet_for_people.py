@@ -39,10 +39,10 @@ deliver_to = ["arkiv", "erp"]
 """
 _NAMES = {"m": MAIN}
 SHEETS = {
-    "en": ["Routes", "Recipients", "Covers", "Settings", "Legend"],
-    "nb": ["Ruter", "Mottakere", "Fravær", "Innstillinger", "Forklaring"],
+    "en": ["Routes", "Recipients", "Covers", "Settings", "Groups", "Legend"],
+    "nb": ["Ruter", "Mottakere", "Fravær", "Innstillinger", "Grupper", "Forklaring"],
 }
-KINDS = ["route", "recipient", "delegation", "table"]
+KINDS = ["route", "recipient", "delegation", "table", "party_group"]
 
 
 @pytest.fixture
@@ -136,14 +136,14 @@ def test_lists_to_choose_from(table: Table, tmp_path: Path, language: str) -> No
     """Services, recipients and destinations are offered, new recipients too, and forbid nothing: a
     cell may hold several."""
     content = exported(table, tmp_path / "ark.xlsx", language)
-    legend, recipients = SHEETS[language][4], SHEETS[language][1]
+    legend, recipients = SHEETS[language][5], SHEETS[language][1]
     offered = choices(content, 1)
     names = re.fullmatch(rf"{recipients}!\$A\$2:\$A\$(\d+)", offered["E"][0])
     assert names
     assert int(names[1]) > 500
     assert offered["F"] == offered["E"]
     assert {forbids for _, forbids in offered.values()} == {"0"}
-    beside = texts_of(content, 5)
+    beside = texts_of(content, 6)
     for letter, listed in (("B", [each.slug for each in ALL_SERVICES]), ("G", DESTINATIONS)):
         area = re.fullmatch(rf"{legend}!\$([A-Z])\$2:\$[A-Z]\$(\d+)", offered[letter][0])
         assert area
@@ -158,8 +158,8 @@ def test_lists_to_choose_from(table: Table, tmp_path: Path, language: str) -> No
 def test_every_column_is_explained(table: Table, tmp_path: Path, language: str) -> None:
     """The legend has each heading of each sheet, its key in routing.toml, and a sentence."""
     content = exported(table, tmp_path / "ark.xlsx", language)
-    legend = texts_of(content, 5)
-    rows = [[legend.get(f"{letter}{row}", "") for letter in "ABCD"] for row in range(2, 80)]
+    legend = texts_of(content, 6)
+    rows = [[legend.get(f"{letter}{row}", "") for letter in "ABCD"] for row in range(2, 90)]
     explained = {(place, name): key for place, name, key, meaning in rows if name and meaning}
     expected = {
         (title, heading(column, language)): column

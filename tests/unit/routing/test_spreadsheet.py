@@ -153,7 +153,7 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
             {"kind": "reglement"},
             (
                 "ark.csv: A3 (kind): 'reglement' is not a known kind of row. Use one of: "
-                "recipient, route, delegation, "
+                "recipient, route, delegation, party_group, "
                 "table"
             ),
         ),

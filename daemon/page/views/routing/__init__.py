@@ -24,6 +24,7 @@ def routes() -> list[Route]:
         ("/routing", table.show),
         ("/routing/recipients", table.show),
         ("/routing/covers", table.show),
+        ("/routing/groups", table.show),
         ("/routing/new", rows.new),
         ("/routing/history", history.show),
         ("/routing/history/{version}", history.show_version),
@@ -52,7 +53,7 @@ def routes() -> list[Route]:
         ("/routing/approvals/{number}/withdraw", approvals.withdraw),
     ):
         found.append(Route(address, view, methods=["POST"]))
-    for place in ("routes", "recipients", "covers"):
+    for place in ("routes", "recipients", "covers", "groups"):
         address = f"/routing/{place}/{{key:path}}"  # a name may have slashes
         found += [Route(address, explained(rows.edit)), Route(address, rows.save, methods=["POST"])]
     return found

@@ -65,6 +65,8 @@ _MAIN = (
 )
 _FURTHER = (
     RowField("parties", N_("For the organisations"), N_("Organisation numbers of your own.")),
+    RowField("party_name", N_("The organisation is called"), N_("Names; * stands for anything.")),
+    RowField("party_group", N_("Groups of organisations"), N_("As under Groups.")),
     RowField("title_matches", N_("Regular expression for the title"), "", Shape.TEXT),
     RowField("senders_reference", N_("References")),
     RowField("language", N_("Languages of the letter"), N_("Such as nb or nn.")),
@@ -98,6 +100,8 @@ _EXCEPTIONS = (
     RowField(NOT + "title_contains", N_("Not if the title has")),
     RowField(NOT + "case_numbers", N_("Not the cases")),
     RowField(NOT + "parties", N_("Not for the organisations")),
+    RowField(NOT + "party_name", N_("Not if the organisation is called")),
+    RowField(NOT + "party_group", N_("Not for the groups")),
     RowField(NOT + "title_matches", N_("Not if this expression fits"), "", Shape.TEXT),
     RowField(NOT + "senders_reference", N_("Not the references")),
     RowField(NOT + "language", N_("Not in the languages")),
@@ -160,16 +164,27 @@ FORMS: Mapping[str, Sequence[FieldGroup]] = {
             ),
         ),
     ),
+    "party_group": (
+        FieldGroup(
+            "",
+            (
+                RowField("name", N_("Name of the group"), N_("Routes use it."), Shape.TEXT),
+                RowField("parties", N_("Organisations"), N_("Organisation numbers of your own.")),
+            ),
+        ),
+    ),
 }
 KINDS: Mapping[str, str] = {
     "route": N_("Route"),
     "recipient": N_("Recipient"),
     "delegation": N_("Cover"),
+    "party_group": N_("Group"),
 }
 PLACES: Mapping[str, str] = {
     "route": "/routing/routes/",
     "recipient": "/routing/recipients/",
     "delegation": "/routing/covers/",
+    "party_group": "/routing/groups/",
 }
 
 

@@ -97,8 +97,10 @@ def render(
 def known_names(draft: Draft, page: Page) -> Mapping[str, list[str]]:
     """Return the names that can be written into fields."""
     recipients = draft.document.keys("recipient")
-    destinations = page.workshop.destinations
+    destinations, groups = page.workshop.destinations, draft.document.keys("party_group")
     return {
+        "party_group": groups,
+        "not.party_group": groups,
         "to": recipients,
         "copy_to": recipients,
         "deputy": recipients,

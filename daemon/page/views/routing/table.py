@@ -24,11 +24,12 @@ _SECTIONS = {
     "/routing": "route",
     "/routing/recipients": "recipient",
     "/routing/covers": "delegation",
+    "/routing/groups": "party_group",
 }
 
 
 def show(request: Request) -> Response:
-    """Show the rows of one kind, in order: routes, recipients or covers."""
+    """Show the rows of one kind, in order: routes, recipients, covers or groups."""
     user, page = reader(request), page_of(request)
     kind = _SECTIONS[request.url.path]
     seen = look(page, user)

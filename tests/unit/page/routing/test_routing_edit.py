@@ -39,7 +39,7 @@ def test_who_sees_the_table(desk: Desk, role: str, status: int, edits: bool) -> 
     person = desk.person("anna", role)
     shown = person.get("/routing")
     assert shown.status_code == status
-    for path in ("recipients", "covers", "history", "routes/Skatt", "export.xlsx"):
+    for path in ("recipients", "covers", "groups", "history", "routes/Skatt", "export.xlsx"):
         assert person.get(f"/routing/{path}").status_code == status
     if status == 200:
         assert _names(shown.text) == ["Skatt", "Alt annet"]
@@ -275,3 +275,21 @@ def test_markup_in_the_table_and_in_letters_is_text(desk: Desk) -> None:
     person.post("/routing/routes/Skatt", form)
     assert "<img" not in person.get("/routing").text
     assert "&lt;img" in person.get("/routing").text
+
+
+def test_a_group_and_its_new_name(desk: Desk) -> None:
+    """A group of organisations is made in a form, named by a route, and keeps the route when it is
+    called something else."""
+    person = desk.person("ruth", "router")
+    made = person.post(
+        "/routing/new", {"kind": "party_group", "name": "bakerier", "parties": "974761076"}
+    )
+    assert made.headers["location"].startswith("/routing/groups/bakerier")
+    person.post("/routing/routes/Skatt", SKATT | {"party_group": "bakerier"})
+    renamed = {"kind": "party_group", "row": "bakerier", "name": "mat / drikke"}
+    answer = person.post("/routing/groups/bakerier", renamed)
+    shown = person.get(answer.headers["location"])
+    assert "974761076" in shown.text
+    text = person.get("/routing").text
+    assert ("mat / drikke" in text, "bakerier" in text) == (True, False)
+    assert 'data-testid="faults"' not in text
