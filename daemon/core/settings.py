@@ -28,6 +28,7 @@ from daemon.core.bounded_file import read_bounded
 from daemon.core.key_forms import binary_form
 from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
+from daemon.core.poll_interval import PollBounds
 from daemon.core.proxies import Proxies
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -99,11 +100,31 @@ class MailboxSettings(ConnectorSettings):
     """
 
     poll_every: Duration = timedelta(minutes=5)
+    poll_every_min: PositiveDuration | None = None
+    poll_every_max: PositiveDuration | None = None
+    """With both, each organisation's own interval lies between them (`daemon.core.poll_interval`).
+    """
     mark_read: Policy | Literal["fetched"] = Policy.NEVER
     """`fetched` where the source itself marks a letter as read when it is fetched."""
     confirm: Policy = Policy.NEVER
     party_names: Mapping[OrganisationNumber, str] = Field(default_factory=dict)
     """What organisations are called, by number; it precedes what Dialogporten calls them."""
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        shortest, longest = self.poll_every_min, self.poll_every_max
+        if (shortest is None) != (longest is None):
+            raise ValueError("poll_every_min and poll_every_max need each other; write both")
+        if shortest and longest and shortest > longest:
+            raise ValueError("poll_every_min is longer than poll_every_max; exchange them")
+        return self
+
+    @property
+    def poll_bounds(self) -> PollBounds | None:
+        """Between which intervals each organisation's own lies; None for `poll_every`."""
+        if self.poll_every_min is None or self.poll_every_max is None:
+            return None
+        return PollBounds(self.poll_every_min, self.poll_every_max)
 
     @property
     def key_ends(self) -> date | None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 
 from daemon.config.loader import Configuration
 from daemon.core.bell import RingsBell
+from daemon.core.bookkeeping import Bookmark
 from daemon.core.model import Policy
 from daemon.core.pacing import IsPaced, PaceNumbers
+from daemon.core.poll_interval import PollBounds
 from daemon.core.ports import Channel, Mailbox
 from daemon.core.settings import MailboxSettings
 from daemon.intake.fetch import MarkPolicies
 from daemon.runtime.heartbeat import OUTBOX, Heartbeats, mailbox_with_heartbeat
+from daemon.store.bookmarks import Bookmarks
 
 _PARTIES_AT_A_TIME = 10
 
@@ -29,8 +33,27 @@ class PolledMailbox:
     """The same mailbox, for the outbox, whose thread sets marks."""
     policies: MarkPolicies
     poll_every: timedelta
+    bounds: PollBounds | None = None
+    """Between which intervals each organisation's own lies, where lists are polled."""
     bell: RingsBell | None = None
     """Its bell, if it has one that is switched on; for the thread that polls."""
+
+    @property
+    def turn_every(self) -> timedelta:
+        """How often it is the turn of each organisation, where lists are polled."""
+        return self.bounds.shortest if self.bounds else self.poll_every
+
+    def due(
+        self, bookmarks: Bookmarks, channels: Sequence[Channel], now: datetime
+    ) -> Sequence[Channel]:
+        """Return those channels whose organisation is listed at this turn. Raises StoreError."""
+        if self.bounds is None:
+            return channels
+        found: defaultdict[str, list[Bookmark]] = defaultdict(list)
+        for each in bookmarks.of_channels(self.mailbox.name, channels):
+            found[each.party].append(each)
+        due = {party for party, own in found.items() if self.bounds.is_due(own, now)}
+        return [each for each in channels if each.party in due]
 
 
 def polled_mailboxes(
@@ -52,6 +75,7 @@ def _box(mailbox: Mailbox, settings: MailboxSettings, heartbeats: Heartbeats) ->
         receiver=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, OUTBOX)),
         policies=_policies(settings),
         poll_every=settings.poll_every,
+        bounds=settings.poll_bounds,
         bell=mailbox if isinstance(mailbox, RingsBell) and mailbox.rings_every else None,
     )
 

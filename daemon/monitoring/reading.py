@@ -12,6 +12,7 @@ from daemon.config.loader import Configuration, MailboxConfiguration
 from daemon.core.bookkeeping import Bookmark, SkippedLetter
 from daemon.core.causes import cause_of, incident_of, needs_set_up, split_reason
 from daemon.core.model import SightingState
+from daemon.core.poll_interval import last_tried
 from daemon.core.settings import duration_text
 from daemon.monitoring.expiry import keys
 from daemon.monitoring.late import is_long
@@ -84,7 +85,7 @@ class _Reading:
         heard = [each.succeeded_at for each in self.bookmarks if each.succeeded_at]
         if not heard:
             yield self._silence(f"was never read{self._because()}", critical=True, notify=True)
-        elif self.now - max(heard) > self.configuration.alerts.silent_after:
+        elif self.now - max(heard) > self._silent_after:
             last = f"was last read at {moment(max(heard))}{self._because()}"
             yield self._silence(last, critical=True, notify=True)
         elif self._nothing_can_be_read:
@@ -237,19 +238,17 @@ class _Reading:
 
     def _not_polled(self) -> Iterator[Problem]:
         """What nobody has asked for a while: the service is stopped, or does not know of it."""
-        every = self.mailbox.settings.poll_every
-        limit = max(_POLLS * every, _STOPPED_AFTER)
         left = {
             each.party: last
             for each in self._expected
             if not _fails(each)
-            and (last := _last_polled(each)) is not None
-            and self.now - last > limit
+            and (last := last_tried(each)) is not None
+            and self.now - last > self._allowed(each.party)
         }
         known = {each.party for each in self._current}
         new = [party for party in self.mailbox.settings.organisations if party not in known]
         if left:
-            yield self._stopped(sorted(left), min(left.values()), every)
+            yield self._stopped(sorted(left), min(left.values()))
         if new:
             text = f"Not read yet in the mailbox {self.mailbox.name}: {some(new)}"
             yield Problem(
@@ -262,10 +261,36 @@ class _Reading:
                 notify=False,
             )
 
-    def _stopped(self, parties: Sequence[str], since: datetime, every: timedelta) -> Problem:
+    @property
+    def _silent_after(self) -> timedelta:
+        """For how long nothing may be heard of the whole mailbox, if its intervals grow, too."""
+        grown = self._intervals.values() if self.mailbox.settings.poll_bounds else ()
+        return max(self.configuration.alerts.silent_after, _POLLS * min(grown, default=timedelta()))
+
+    def _allowed(self, party: str) -> timedelta:
+        """Return for how long nothing may be heard of an organisation."""
+        return max(_POLLS * self._intervals.get(party, timedelta()), _STOPPED_AFTER)
+
+    @cached_property
+    def _intervals(self) -> Mapping[str, timedelta]:
+        """How often each organisation is listed."""
+        settings, by_party = self.mailbox.settings, defaultdict[str, list[Bookmark]](list)
+        for each in self._expected:
+            by_party[each.party].append(each)
+        if settings.poll_bounds is None:
+            return dict.fromkeys(by_party, settings.poll_every)
+        bounds = settings.poll_bounds
+        return {party: bounds.of_party(own, self.now) for party, own in by_party.items()}
+
+    def _stopped(self, parties: Sequence[str], since: datetime) -> Problem:
+        bounds, every = self.mailbox.settings.poll_bounds, self.mailbox.settings.poll_every
+        interval = f"poll_every ({duration_text(every)})"
+        if bounds:
+            shortest, longest = duration_text(bounds.shortest), duration_text(bounds.longest)
+            interval = f"the interval of each ({shortest} to {longest})"
         text = (
-            f"The mailbox {self.mailbox.name} was not read for more than {_POLLS} times poll_every "
-            f"({duration_text(every)}), for {some(parties)}"
+            f"The mailbox {self.mailbox.name} was not read for more than {_POLLS} times "
+            f"{interval}, for {some(parties)}"
         )
         return Problem(
             kind="unread",
@@ -286,10 +311,6 @@ def _fails(channel: Bookmark) -> bool:
 
 def _is_set_up(channel: Bookmark) -> bool:
     return channel.refused or needs_set_up(channel.last_error or "")
-
-
-def _last_polled(channel: Bookmark) -> datetime | None:
-    return max((at for at in (channel.succeeded_at, channel.failed_at) if at), default=None)
 
 
 def _reason(channel: Bookmark) -> str:

@@ -297,18 +297,20 @@ class Supervisor:
         with without_room("only the known resources are read"):
             self._app.resources.refresh(box.mailbox.name)
         groups = batches_of_parties(box.mailbox.channels())
-        self._schedule.every(box.poll_every / len(groups), name, wake.wake_up)
+        self._schedule.every(box.turn_every / len(groups), name, wake.wake_up)
         with without_room("it is not known whether a comparison is due"):
             if self._app.is_comparison_due(_RECONCILE_EVERY):
                 # a service that is restarted every day would never compare otherwise
                 self._reconcile_due.set()
         while not self._stopping.is_set():
             for group in groups:
-                self._poll(box, group)
+                due = box.due(self._app.store.bookmarks, group, self._app.clock())
+                if due or not group:
+                    self._poll(box, due)
                 if self._stopping.is_set():
                     return
                 self._outbox_wake.wake_up()
-                longest = 2 * box.poll_every.total_seconds() / len(groups)
+                longest = 2 * box.turn_every.total_seconds() / len(groups)
                 self._app.heartbeats.beat_for_wait(name, longest)
                 wake.wait(longest)
                 self._app.heartbeats.beat(name)

@@ -87,6 +87,8 @@ def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
         "security",
         "password_file",
         "proxy",
+        "poll_every_min",
+        "poll_every_max",
     }
     for settings in shown:
         for name, field in type(settings).model_fields.items():

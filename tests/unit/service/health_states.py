@@ -162,6 +162,20 @@ def _stopped(hours: int) -> Callable[[World], None]:
     return state
 
 
+def _quiet_for(minutes: int, longest: str = "30m") -> Callable[[World], None]:
+    """Nothing was polled for so long, of an organisation whose interval is the longest by now."""
+
+    def state(world: World) -> None:
+        _well(world)
+        both = f'poll_every = "5m"\npoll_every_min = "5m"\npoll_every_max = "{longest}"'
+        world.configure('poll_every = "1h"', both)
+        world.sql("UPDATE bookmarks SET position = datetime(position, '-9 days')")
+        before = f"datetime(succeeded_at, '-{minutes} minutes')"
+        world.sql(f"UPDATE bookmarks SET succeeded_at = {before}")
+
+    return state
+
+
 def _added_party(world: World) -> None:
     _well(world)
     world.configure('parties = ["991825827"]', 'parties = ["991825827", "974761076"]')
@@ -228,6 +242,17 @@ STATES: dict[str, tuple[Callable[[World], None], Severity, str]] = {
     "an attachment is missing": (_incomplete, WARNING, "missing or damaged"),
     "nothing is polled any more": (_stopped(1), WARNING, "was not read for more than 3 times"),
     "nothing was polled for long": (_stopped(2), CRITICAL, "was last read"),
+    "a quiet organisation is not polled yet": (_quiet_for(80), OK, "all letters"),
+    "a quiet organisation is not polled any more": (
+        _quiet_for(50, "15m"),
+        WARNING,
+        "3 times the interval of each (5m to 15m)",
+    ),
+    "a quiet organisation was not polled for long": (
+        _quiet_for(100),
+        CRITICAL,
+        "was last read",
+    ),
     "an organisation was added": (
         _added_party,
         WARNING,

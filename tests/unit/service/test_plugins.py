@@ -41,7 +41,17 @@ def test_settings_are_the_connectors_own(memory_connectors: Path) -> None:
     assert mailbox
     assert destination
     assert (set(mailbox.model_fields), set(destination.model_fields)) == (
-        {"parties", "poll_every", "mark_read", "confirm", "letters", "away"},
+        {
+            "parties",
+            "party_names",
+            "poll_every",
+            "poll_every_min",
+            "poll_every_max",
+            "mark_read",
+            "confirm",
+            "letters",
+            "away",
+        },
         {"away", "edition"},
     )
 
