@@ -26,12 +26,21 @@ Issuer = Literal["maskinporten", "altinn"]
 SYSTEM_USER = "urn:altinn:systemuser"
 
 
-@functools.cache
+_making = threading.Lock()
+
+
 def rsa_key(name: str) -> RSAKey:
     """Return the key pair of that name.
 
-    Made once for each process, because making one takes long.
+    Made once for each process, because making one takes long. May be called from several threads,
+    which get the same one.
     """
+    with _making:
+        return _new_key(name)
+
+
+@functools.cache
+def _new_key(name: str) -> RSAKey:
     return RSAKey.generate_key(2048, {"kid": f"sandbox-{name}", "use": "sig"}, private=True)
 
 
