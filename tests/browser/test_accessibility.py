@@ -35,6 +35,8 @@ PAGES = (
     "/deliveries?state=claimed&destination=none",
     "/deliveries/DELIVERY",
     "/service",
+    "/service/clients",
+    "/service/clients?missing=1",
     "/admin/users",
     "/admin/log",
     "/routing",

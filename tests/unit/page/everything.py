@@ -21,6 +21,7 @@ from daemon.core.model import (
     Policy,
     SightingState,
 )
+from daemon.core.parties import MailboxParty
 from daemon.intake.rerouting import Rerouter
 from daemon.routing.table import read_table
 from daemon.service import stack
@@ -111,6 +112,8 @@ def foreign_channel(site: Site) -> None:
     channel.begun, channel.refused, channel.last_error = True, True, "Altinn may not read"
     channel.failed_at = channel.failing_since = NOW - timedelta(days=2)
     site.store.bookmarks.save([channel])
+    client = MailboxParty(mailbox="altinn", party=THEIRS, name="Fremmed AS", found_at=NOW)
+    site.store.mailbox_parties.save([client])
 
 
 def _waiting(site: Site) -> list[str]:
@@ -169,6 +172,7 @@ def pages(site: Site, client: TestClient, mine: tuple[str, str]) -> Iterator[tup
     """Yield every page that can be asked for, and what a dry run says."""
     addresses = [each.path for each in _gets(site) if "{" not in each.path]
     more = ["/deliveries?state=dead", "/deliveries?state=delivered", "/letters?q=sak"]
+    more.append("/service/clients?missing=1")
     states = ("held", "pending", "claimed", "withdrawn")
     more += [f"/deliveries?state={state}&destination=erp" for state in states]
     own = [f"/letters/{mine[0]}", f"/letters/{mine[1]}", f"/routing/new?letter={mine[0]}"]

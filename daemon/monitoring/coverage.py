@@ -1,0 +1,72 @@
+"""For which organisations letters can be read, as far as was seen when they were last read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from daemon.core.dpv import CONFIDENTIAL_POST
+
+if TYPE_CHECKING:
+    from daemon.core.bookkeeping import Bookmark
+    from daemon.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """An organisation that is or was read, and what it has delegated.
+
+    Whether its post can be read is None while that is not known.
+    """
+
+    mailbox: str
+    party: str
+    name: str
+    ordinary: bool | None
+    confidential: bool | None
+    gone_at: datetime | None
+    """Since when it is not found any more."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether its ordinary post is known not to be read."""
+        return self.ordinary is False or self.gone_at is not None
+
+
+def clients(store: Store, mailboxes: Iterable[str]) -> Iterator[Client]:
+    """Yield every organisation of these mailboxes, in order. Raises StoreError."""
+    channels: defaultdict[str, list[Bookmark]] = defaultdict(list)
+    for each in store.queries.bookmarks():
+        channels[each.mailbox].append(each)
+    for mailbox in mailboxes:
+        yield from _of_mailbox(mailbox, store, channels[mailbox])
+
+
+def _of_mailbox(mailbox: str, store: Store, bookmarks: Sequence[Bookmark]) -> Iterator[Client]:
+    found = store.mailbox_parties.of(mailbox)
+    channels: defaultdict[str, list[Bookmark]] = defaultdict(list)
+    for each in bookmarks:
+        if not each.retired_at or each.party in found:
+            channels[each.party].append(each)
+    for party in sorted({*channels, *found}):
+        known = found.get(party)
+        own = channels[party]
+        confidential = [each for each in own if each.service == CONFIDENTIAL_POST.code]
+        yield Client(
+            mailbox=mailbox,
+            party=party,
+            name=known.name if known else "",
+            ordinary=_can_be_read([each for each in own if each not in confidential]),
+            confidential=_can_be_read(confidential),
+            gone_at=known.gone_at if known else None,
+        )
+
+
+def _can_be_read(channels: Sequence[Bookmark]) -> bool | None:
+    """Return whether any of the channels can be read; None if that is not known."""
+    if any(each.begun and not each.refused for each in channels):
+        return True
+    return False if any(each.refused for each in channels) else None
