@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.abreast import abreast
 from benchmarks.bell import bell
 from benchmarks.fast import fast, is_shortened
 from benchmarks.ladder import ladder
@@ -33,6 +34,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "size": size,
     "waiting": waiting,
     "bell": bell,
+    "abreast": abreast,
     "page": page,
     "ladder": ladder,
     "idle": idle,

@@ -13,10 +13,10 @@ import random
 import sqlite3
 import statistics
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def _world(stack: ExitStack, folder: Path, count: int, *, agent: bool) -> _World
     folder.mkdir()
     altinn = stack.enter_context(FakeAltinn())
     client = altinn.ready_client()
-    parties = _numbers(count)
+    parties = numbers(count)
     for party in parties:
         if agent:
             altinn.allow_client(client.client_id, _HOUSE, party, [_RESOURCE])
@@ -175,18 +175,7 @@ def _world(stack: ExitStack, folder: Path, count: int, *, agent: bool) -> _World
 
 
 def _rounds(folder: Path, mailbox: Altinn3, store: Store, altinn: FakeAltinn) -> BellRounds:
-    clock = altinn.clock.now
-    table = parse_table(_TABLE, "routing.toml", ["erp"])
-    store.letters.note_table(table.version, table.text, clock())
-    fetcher = Fetcher(
-        store=store, content=ContentStore(folder / "content"), table=lambda: table, clock=clock
-    )
-    intake = Intake(
-        store=store,
-        fetcher=fetcher,
-        notices=Notices(store=store, table=lambda: table, clock=clock),
-        here=Carrier(store=store, fetcher=fetcher),
-    )
+    intake = intake_of(folder, store, altinn.clock.now)
     box = PolledMailbox(
         mailbox=mailbox,
         receiver=mailbox,
@@ -206,7 +195,22 @@ def _rounds(folder: Path, mailbox: Altinn3, store: Store, altinn: FakeAltinn) ->
     )
 
 
-def _numbers(count: int) -> list[str]:
+def intake_of(folder: Path, store: Store, clock: Callable[[], datetime]) -> Intake:
+    """Return what fetches letters for one recipient, in this process."""
+    table = parse_table(_TABLE, "routing.toml", ["erp"])
+    store.letters.note_table(table.version, table.text, clock())
+    fetcher = Fetcher(
+        store=store, content=ContentStore(folder / "content"), table=lambda: table, clock=clock
+    )
+    return Intake(
+        store=store,
+        fetcher=fetcher,
+        notices=Notices(store=store, table=lambda: table, clock=clock),
+        here=Carrier(store=store, fetcher=fetcher),
+    )
+
+
+def numbers(count: int) -> list[str]:
     """Return valid organisation numbers."""
     found: list[str] = []
     for number in range(910_000_000, 1_000_000_000):
