@@ -52,6 +52,26 @@ class Platform:
             lambda headers: self._http.post(self._url + path, headers),
         )
 
+    def post_json(self, party: str, path: str, content: bytes, scope: str) -> HttpResponse:
+        """Post JSON."""
+        return self._authorized(
+            party,
+            scope,
+            "application/json",
+            lambda headers: self._http.post(
+                self._url + path, {**headers, "Content-Type": "application/json"}, content
+            ),
+        )
+
+    def delete(self, party: str, path: str, scope: str) -> HttpResponse:
+        """Delete what is at a path."""
+        return self._authorized(
+            party,
+            scope,
+            "application/json",
+            lambda headers: self._http.delete(self._url + path, headers),
+        )
+
     def download(self, party: str, path: str) -> HttpResponse | Download:
         """Get a stream. The caller closes a Download."""
         return self._authorized(

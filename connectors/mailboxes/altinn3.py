@@ -21,6 +21,7 @@ from connectors.altinn3.connection import http_client_of, pacer_of, tokens_of
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.envelope import letter_from, odd_flags
+from connectors.altinn3.events import Subscriptions
 from connectors.altinn3.letter_batch import AltinnBatch
 from connectors.altinn3.listing import Window, find_all
 from connectors.altinn3.maskinporten import LentToken
@@ -42,6 +43,7 @@ from daemon.core.model import Letter, LetterRef, Part
 from daemon.core.pacing import PaceNumbers
 from daemon.core.parties import NamedParty
 from daemon.core.ports import Channel, Discovered, Finding, Listing
+from daemon.core.push import Door, Subscribed
 from daemon.core.times import in_utc
 
 __all__ = ["Altinn3", "Settings", "connect"]
@@ -76,6 +78,7 @@ class Altinn3:
         # no letter may depend on whether these calls succeed
         apart = Platform(http.apart(), self._tokens, settings.platform_url, self._identity.headers)
         self._dialogs = DialogClient(apart, clock)
+        self._subscriptions = Subscriptions(apart, self._holder_of)
         self._bell = DialogBell(self._dialogs, self._holder_of, self._rings, clock)
         self._correspondence = Correspondence(platform, on_behalf=settings.system_user is not None)
         self._discovery = Discovery(platform, self._correspondence, clock)
@@ -203,6 +206,18 @@ class Altinn3:
             if found
             else None
         )
+
+    def subscribe(self, door: Door, again: Collection[int] = ()) -> Subscribed:
+        """Order events of published letters, for each organisation and resource."""
+        return self._subscriptions.renew(self._channels, door, again)
+
+    def subscribed(self, door: Door) -> Subscribed:
+        """Return how the subscriptions stand; changes nothing."""
+        return self._subscriptions.look(self._channels, door)
+
+    def unvalidated(self) -> Collection[int]:
+        """Return the subscriptions that were not validated when they were last looked at."""
+        return self._subscriptions.unvalidated
 
     def _holder_of(self, party: str) -> str:
         """Return the organisation whose system user acts for the party."""

@@ -76,9 +76,13 @@ class CurlHandle:
         self.curl.setopt(pycurl.HTTPHEADER, lines)
         if not self._is_plain:
             self.curl.setopt(pycurl.HTTPGET, 1)
+            self.curl.unsetopt(pycurl.CUSTOMREQUEST)
             self.curl.setopt(pycurl.FRESH_CONNECT, 0)
             self._is_plain = True
-        if request.method != "GET":
+        if request.method not in {"GET", "POST"}:
+            self.curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+            self._is_plain = False
+        elif request.method != "GET":
             self.curl.setopt(pycurl.POST, 1)
             self.curl.setopt(pycurl.POSTFIELDS, request.content)
             self._is_plain = False

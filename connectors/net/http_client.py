@@ -129,6 +129,12 @@ class HttpClient:
         deadline = self._deadline()
         return self._with_retries(request, lambda: self._answer(request, parse, deadline), ())
 
+    def delete(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
+        """Delete what is at the address; tried only once, like `post`."""
+        request = HttpRequest(method="DELETE", url=url, headers=headers)
+        deadline = self._deadline()
+        return self._with_retries(request, lambda: self._answer(request, None, deadline), ())
+
     def download(self, url: str, headers: Mapping[str, str]) -> Download | HttpResponse:
         """Return the stream of a 200, or the response that came instead.
 

@@ -165,7 +165,8 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
     for mailbox in mailboxes:
         whose = f"mailbox {mailbox.name}, " if len(mailboxes) > 1 else ""
         yield from (
-            replace(finding, subject=whose + finding.subject) for finding in _checked(mailbox)
+            replace(finding, subject=whose + finding.subject)
+            for finding in _checked_with_events(mailbox, configuration)
         )
     for destination in destinations.values():
         yield from _checked(destination)
@@ -181,11 +182,22 @@ def _endpoints(configuration: Configuration) -> Iterator[Finding]:
         yield check_listening("the pull API", configuration.api.address)
     if configuration.monitoring:
         yield check_listening("[monitoring]", configuration.monitoring.listen)
+    if configuration.events:
+        yield check_listening("[events]", configuration.events.listen)
     if configuration.web:
         yield from check_page(configuration.web)
         yield check_publishing(configuration.routing.file)
 
 
-def _checked(part: Mailbox | Destination) -> Iterator[Finding]:
+def _checked_with_events(mailbox: Mailbox, configuration: Configuration) -> Iterator[Finding]:
+    from daemon.service.push import check_events
+
+    with closing(mailbox):
+        yield from mailbox.check()
+        if configuration.events:
+            yield from check_events(mailbox, configuration.events.door)
+
+
+def _checked(part: Destination) -> Iterator[Finding]:
     with closing(part):
         yield from part.check()

@@ -17,8 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from daemon.config.acknowledgements import AcknowledgementSettings, check_send_by
 from daemon.config.cautions import add_cautions
+from daemon.config.endpoints import ApiSettings, EventsSettings, MonitoringSettings
 from daemon.config.faults import FaultList, KeyPath, Model, read_toml
-from daemon.config.listen import Address, ListenAddress
 from daemon.config.store import StoreSettings
 from daemon.config.web import WebSettings
 from daemon.core.dpv import service_code
@@ -33,7 +33,6 @@ from daemon.core.settings import (
     FilePath,
     KeepingTime,
     MailboxSettings,
-    SecretFile,
 )
 
 Kind = Literal["mailbox", "destination"]
@@ -54,6 +53,7 @@ _SECTIONS = (
     "acknowledgements",
     "monitoring",
     "web",
+    "events",
 )
 
 
@@ -100,24 +100,6 @@ class RetentionSettings(BaseModel):
     )
 
 
-class ApiSettings(BaseModel):
-    """`[api]`: the pull API, for programs that a webhook notifies and that then fetch letters.
-
-    The API is off without this section.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    token_file: SecretFile
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8765
-
-    @property
-    def address(self) -> Address:
-        """Where to listen."""
-        return Address(host=self.host, port=self.port)
-
-
 class AlertSettings(BaseModel):
     """`[alerts]`: what counts as a problem, and which destinations are notified.
 
@@ -133,17 +115,6 @@ class AlertSettings(BaseModel):
     free_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
     language: AlertLanguage = "en"
     """Of what is around the cause and the remedy, which are in the words of the log."""
-
-
-class MonitoringSettings(BaseModel):
-    """`[monitoring]`: the monitoring endpoint, which has no authentication.
-
-    Keep it on this machine. It is off without this section.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    listen: ListenAddress = Address(host="127.0.0.1", port=8766)
 
 
 class RoutingSettings(BaseModel):
@@ -197,6 +168,7 @@ class Configuration:
     acknowledgements: AcknowledgementSettings = field(default_factory=AcknowledgementSettings)
     monitoring: MonitoringSettings | None = None
     web: WebSettings | None = None
+    events: EventsSettings | None = None
     warnings: tuple[Fault, ...] = ()
     """What is valid, and probably not meant."""
 
@@ -260,6 +232,7 @@ class _SectionReader:
             else None
         )
         web = self.section(WebSettings, values, "web") if "web" in values else None
+        events = self.section(EventsSettings, values, "events") if "events" in values else None
         network = self.section(ProxyOptions, values, "network")
         proxies = self.proxies(network)
         mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values, proxies)))
@@ -284,6 +257,7 @@ class _SectionReader:
                 acknowledgements=acknowledgements or AcknowledgementSettings(),
                 monitoring=monitoring,
                 web=web,
+                events=events,
                 retention=retention,
                 warnings=tuple(self.faults.warnings),
             )

@@ -35,10 +35,10 @@ CLOCK = "clock"
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
 FULL, PICKUP, STALLED = "full", "pickup", "stalled"
-RESOURCES, BELL, PARTIES = "resources", "bell", "parties"
+RESOURCES, BELL, PARTIES, EVENTS = "resources", "bell", "parties", "events"
 SEEN_BY_SERVICE = frozenset(
     {
-        *(BELL, ENDPOINT, FULL, LOCK, LOG, PARTIES, PICKUP, RESOURCES, STALLED, WATCH),
+        *(BELL, ENDPOINT, EVENTS, FULL, LOCK, LOG, PARTIES, PICKUP, RESOURCES, STALLED, WATCH),
         WRONG_TOKEN,
     }
 )

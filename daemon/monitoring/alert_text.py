@@ -69,6 +69,7 @@ _NB = {
     "resources": "Altinn har endret hvilke ressurser som har brevene",
     "bell": "Dialogporten sier ikke hvem som har noe nytt",
     "parties": "En organisasjon finnes ikke lenger",
+    "events": "Altinn sender ikke hendelser",
     "holder": "En bruker som er stengt ute, har noe som må overlates",
 }
 _NN = {
@@ -102,6 +103,7 @@ _NN = {
     "resources": "Altinn har endra kva ressursar som har breva",
     "bell": "Dialogporten seier ikkje kven som har noko nytt",
     "parties": "Ein organisasjon finst ikkje lenger",
+    "events": "Altinn sender ikkje hendingar",
     "holder": "Ein brukar som er stengd ute, har noko som må overlatast",
 }
 _PHRASES: Mapping[AlertLanguage, _Phrases] = {

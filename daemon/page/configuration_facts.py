@@ -16,6 +16,10 @@ from daemon.config.listen import Address
 from daemon.config.loader import Configuration
 from daemon.core.settings import duration_text
 
+_SECTIONS = (
+    *("store", "delivery", "routing", "retention", "alerts", "api", "monitoring", "web"),
+    "events",
+)
 _WEB = frozenset({"http", "https"})
 
 
@@ -29,7 +33,7 @@ class Option:
 
 def sections(configuration: Configuration) -> Iterator[tuple[str, Sequence[Option]]]:
     """Yield every section with its options, those with defaults included."""
-    for name in ("store", "delivery", "routing", "retention", "alerts", "api", "monitoring", "web"):
+    for name in _SECTIONS:
         if model := getattr(configuration, name):
             yield name, list(_options(model))
     for kind, some in (

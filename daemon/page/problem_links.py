@@ -30,6 +30,7 @@ _PANELS = {
     "unreminded": "problems",
     "bell": "mailboxes",
     "parties": "mailboxes",
+    "events": "mailboxes",
 }
 """Kinds of problems that a part of the page about the service shows."""
 

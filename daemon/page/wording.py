@@ -107,6 +107,7 @@ PROBLEMS: Mapping[str, str] = {
     "unreminded": N_("People cannot be told of letters that wait for them"),
     "collision": N_("A delivery found something else under its name"),
     "bell": N_("Dialogporten does not say who has something new: %(about)s"),
+    "events": N_("Altinn does not send events: %(about)s"),
     "parties": N_("An organisation is not found any more: %(about)s"),
     "holder": N_("%(about)s is shut out, and still holds something: hand it over"),
 }

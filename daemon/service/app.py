@@ -90,11 +90,11 @@ class App:
                 destinations=plugins.connect_destinations(configuration),
             )
         )
-        self._mailboxes = plugins.connect_mailboxes(configuration)
-        clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
-        self.polled_mailboxes = polled_mailboxes(configuration, self._mailboxes, self.heartbeats)
+        self.mailboxes = plugins.connect_mailboxes(configuration)
+        clock.follow(*(each.source_time for each in self.mailboxes if isinstance(each, TellsTime)))
+        self.polled_mailboxes = polled_mailboxes(configuration, self.mailboxes, self.heartbeats)
         file = configuration.store.database_path.with_suffix(".resources.json")
-        self.resources = Watches(self._mailboxes, store, file, self.problems, clock)
+        self.resources = Watches(self.mailboxes, store, file, self.problems, clock)
         self.tokens = token_guard(configuration, self.problems)
         self.web = pull_api_server(
             configuration,
@@ -145,7 +145,7 @@ class App:
         fetcher = Fetcher(store=store, content=self.content, table=table, clock=clock, names=names)
         here = Carrier(store=store, fetcher=fetcher, backlog=self._dispatch.backlog.is_set)
         found = self._dispatch, self._active, clock, self.problems, self.heartbeats
-        workers = fork_server and Workers(fork_server, here, *found, self._mailboxes)
+        workers = fork_server and Workers(fork_server, here, *found, self.mailboxes)
         self.workers = workers.supervisor if workers else None
         self.intake = Intake(
             store=store,
@@ -296,14 +296,12 @@ class App:
     def paces(self) -> list[PaceNumbers]:
         """Return the pace of each client that calls Altinn, of this process and its workers."""
         workers = self.workers.paces() if self.workers else ()
-        return added_up([*paces_of(self._mailboxes), *workers])
+        return added_up([*paces_of(self.mailboxes), *workers])
 
     def token_ends(self) -> dict[str, datetime]:
         """Return when the tokens expire, by mailbox. This is not a heartbeat of the mailbox."""
         ends = (
-            (each.name, each.token_ends())
-            for each in self._mailboxes
-            if isinstance(each, HasTokens)
+            (each.name, each.token_ends()) for each in self.mailboxes if isinstance(each, HasTokens)
         )
         return {name: moment for name, moment in ends if moment}
 

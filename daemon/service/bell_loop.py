@@ -23,6 +23,7 @@ from daemon.intake.reconcile import Reconciliation
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
+from daemon.runtime.schedule import WakeEvent
 from daemon.service.app import App
 from daemon.service.room import Room, without_room
 from daemon.service.status_line import StatusLine
@@ -30,6 +31,8 @@ from daemon.service.watches import Watches
 
 _log = structlog.get_logger(__name__)
 _JITTER = 0.05  # so that installations do not call at once
+_LEAST = 10.0
+"""Seconds between two rounds, however many events come: what a forged one can cost is bounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,8 @@ class BellLoop:
     """Called after each commit of letters."""
     changed: Callable[[], None]
     """Called when what is wrong has changed."""
+    wake: WakeEvent
+    """Ends the wait for the next round."""
     ask_again: Callable[[], None] = do_nothing
     """Asks for files that did not come with their letters. Raises StoreError."""
     _troubles: list[str] = field(default_factory=list)
@@ -71,8 +76,15 @@ class BellLoop:
             # jitter keeps no secret
             pause = every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
             self.heartbeats.beat_for_wait(heart, 2 * every)
-            self.stopping.wait(max(1.0, pause - (time.monotonic() - began)))
+            self._wait(max(1.0, pause - (time.monotonic() - began)))
             self.heartbeats.beat(heart)
+
+    def _wait(self, pause: float) -> None:
+        """Wait for the next round, which an event may begin earlier."""
+        quiet = min(_LEAST, pause)
+        self.stopping.wait(quiet)
+        if pause > quiet and not self.stopping.is_set():
+            self.wake.wait(pause - quiet)
 
     def _round(self, rounds: BellRounds) -> None:
         try:
@@ -140,6 +152,7 @@ def run_by_bell(
     stopping: threading.Event,
     stored: Callable[[], None],
     changed: Callable[[], None],
+    wake: WakeEvent,
 ) -> bool:
     """Run the loop of a mailbox whose bell is switched on, until the service is stopped.
 
@@ -169,6 +182,7 @@ def run_by_bell(
         stopping=stopping,
         stored=stored,
         changed=changed,
+        wake=wake,
         ask_again=partial(ask_again, app.intake, box.mailbox, stopping, beat),
     )
     loop.run()

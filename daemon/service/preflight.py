@@ -56,7 +56,7 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
     ]
     paths = dict.fromkeys(
         secret.path
-        for section in (*sections, configuration.api)
+        for section in (*sections, configuration.api, configuration.events)
         if section
         for secret in _secrets(section)
     )

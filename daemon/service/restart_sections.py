@@ -13,4 +13,5 @@ def needs_restart(configuration: Configuration) -> tuple[object, ...]:
         configuration.delivery,
         configuration.api,
         configuration.monitoring,
+        configuration.events,
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon.core.bookkeeping import LOCK, LOG, STALLED, WATCH
+from daemon.core.bookkeeping import EVENTS, LOCK, LOG, STALLED, WATCH
 from daemon.core.errors import (
     ConfigurationError,
     DiskFull,
@@ -46,6 +46,7 @@ from daemon.service.app import App
 from daemon.service.bell_loop import run_by_bell
 from daemon.service.housekeeping_loop import TIDY_EVERY, run_housekeeping
 from daemon.service.monitoring_endpoint import monitoring_server
+from daemon.service.push import Push
 from daemon.service.reload import LOOK, Reload
 from daemon.service.room import Room, without_room
 from daemon.service.stack import load
@@ -108,6 +109,7 @@ class Supervisor:
         self._room = Room(app.problems)
         self._monitoring = monitoring_server(app, self._reload.current_faults, self._alerter.shared)
         self._pickups = app.pickup_watch()
+        self._push = Push(app, self._wakes)
         app.problems.follow(LOG, lambda: log_problems(logs.problem()))
         app.problems.follow(
             WATCH,
@@ -194,6 +196,8 @@ class Supervisor:
         for box, wake in zip(self._app.polled_mailboxes, self._wakes, strict=True):
             name = poll_heartbeat(box.mailbox.name)
             threads.append(self._thread(name, self._poll_loop, box, wake))
+        if self._push.server:
+            threads.append(self._thread(EVENTS, self._push.loop, self._stopping))
         for server in self._servers():
             beat = partial(self._app.heartbeats.beat_for_wait, server.what, HEARTBEAT_INTERVAL)
             threads.append(self._thread(server.what, server.loop, self._stopping, beat))
@@ -272,7 +276,7 @@ class Supervisor:
         return ended
 
     def _servers(self) -> list[WebServer]:
-        return [server for server in (self._app.web, self._monitoring) if server]
+        return [server for server in (self._app.web, self._monitoring, self._push.server) if server]
 
     def _read_and_swap(self) -> None:
         self._notifier.reloading()
@@ -290,7 +294,7 @@ class Supervisor:
     def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
         """Poll repeatedly, a few parties at a time, so that calls are spread over the interval."""
         stored, changed = self._outbox_wake.wake_up, self._alerter.changed.set
-        parts = self._room, self._status, self._stopping, stored, changed
+        parts = self._room, self._status, self._stopping, stored, changed, wake
         if run_by_bell(self._app, box, *parts):
             return
         name = poll_heartbeat(box.mailbox.name)

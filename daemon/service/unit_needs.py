@@ -100,8 +100,9 @@ def _secret_names(values: Mapping[str, Any]) -> Iterator[str]:
             for key, field in declared.model_fields.items() if declared else ():
                 if _holds_secret(field.annotation):
                     yield from _names(table.get(key))
-    api = values.get("api")
-    yield from _names(api.get("token_file") if isinstance(api, dict) else None)
+    for section, key in (("api", "token_file"), ("events", "secret_file")):
+        found = values.get(section)
+        yield from _names(found.get(key) if isinstance(found, dict) else None)
 
 
 def _holds_secret(annotation: object) -> bool:

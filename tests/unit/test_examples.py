@@ -15,11 +15,10 @@ from pydantic_core import PydanticUndefined
 
 from connectors.altinn3 import settings as altinn3_settings
 from connectors.sandbox.sinks import soap
+from daemon.config.endpoints import ApiSettings, EventsSettings, MonitoringSettings
 from daemon.config.loader import (
     AlertSettings,
-    ApiSettings,
     DeliverySettings,
-    MonitoringSettings,
     RetentionSettings,
     RoutingSettings,
 )
@@ -38,6 +37,7 @@ SECTIONS: dict[str, tuple[dict[str, Any], type[BaseModel]]] = {
     "routing": (EXAMPLE["routing"], RoutingSettings),
     "alerts": (EXAMPLE["alerts"], AlertSettings),
     "monitoring": (EXAMPLE["monitoring"], MonitoringSettings),
+    "events": (EXAMPLE["events"], EventsSettings),
     "api": (EXAMPLE["api"], ApiSettings),
     "web": (EXAMPLE["web"], WebSettings),
     "web.oidc": (EXAMPLE["web"]["oidc"], OidcSettings),
@@ -131,6 +131,7 @@ def _write_secrets(folder: Path) -> None:
 
     (folder / "maskinporten.pem").write_text(ready_client("991825827").private_key)
     (folder / "api.token").write_text("not a secret")
+    (folder / "events.secret").write_text("not_a_secret_but_long_enough_for_one")
     altinn2 = (
         "altinn2-system-password",
         "altinn2-user-ssn",

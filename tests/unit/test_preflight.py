@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.loader import ApiSettings, Configuration, DeliverySettings, RoutingSettings
+from daemon.config.endpoints import ApiSettings
+from daemon.config.loader import Configuration, DeliverySettings, RoutingSettings
 from daemon.config.store import StoreSettings
 from daemon.core.errors import StoreError
 from daemon.core.settings import Secret

@@ -18,7 +18,8 @@ WRITE_SCOPE = "altinn:correspondence.write"
 PORTAL_SCOPE = "altinn:portal/enduser"
 SERVICE_OWNER_SCOPE = "altinn:serviceowner"
 DIALOGPORTEN_SCOPE = "digdir:dialogporten"
-RECIPIENT_SCOPES = (READ_SCOPE, DIALOGPORTEN_SCOPE)
+EVENTS_SCOPE = "altinn:events.subscribe"
+RECIPIENT_SCOPES = (READ_SCOPE, DIALOGPORTEN_SCOPE, EVENTS_SCOPE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from connectors.sandbox.http_server import Request, Response
 
 _LETTER = re.escape(correspondence_api.BASE) + r"/([^/]+)"
 _DIALOGS = "/dialogporten/api/v1/enduser/dialogs"
+_EVENTS = "/events/api/v1/subscriptions"
 _ROUTES = tuple(
     (kind, method, re.compile(pattern))
     for kind, method, pattern in (
@@ -35,6 +36,10 @@ _ROUTES = tuple(
         ("dialog", "GET", _DIALOGS + "/([^/]+)"),
         ("dialoglookup", "GET", "/dialogporten/api/v1/enduser/dialoglookup"),
         ("dialogparties", "GET", "/dialogporten/api/v1/enduser/parties"),
+        ("subscribe", "POST", _EVENTS),
+        ("subscriptions", "GET", _EVENTS),
+        ("subscription", "GET", _EVENTS + "/([^/]+)"),
+        ("unsubscribe", "DELETE", _EVENTS + "/([^/]+)"),
         ("dialoglimits", "GET", "/dialogporten/api/v1/metadata/limits"),
     )
 )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connectors.sandbox.altinn3 import correspondence_api
+from connectors.sandbox.altinn3 import correspondence_api, events
 from connectors.sandbox.altinn3.access import (
     RECIPIENT_SCOPES,
     Access,
@@ -57,7 +57,8 @@ class Call:
     kind: str
     """list, overview, details, content, markasread, confirm, purge, download, token, exchange,
     metadata, keys, serviceresources, servicemetadata, resourcelist, resource, dialogsearch,
-    dialog, transmissions, transmission, dialoglookup, dialogparties, dialoglimits, or other.
+    dialog, transmissions, transmission, dialoglookup, dialogparties, dialoglimits, subscribe,
+    subscriptions, subscription, unsubscribe, or other.
     """
     method: str
     path: str
@@ -79,8 +80,8 @@ class FakeAltinn(Peer):
     Its parts may be set while it runs: `clock.skew` (server's clock wrong), `clock.advance(...)`,
     `latency` (seconds for each request), `maskinporten.token_lifetime`, `exchange.lifetime`,
     `dialogs` (add, change, delete and restore them), `dialogporten.rights_cached`, `rate_limit`,
-    `letters.confirm_delay`, `letters.confirmations_take`, `correspondence.announce_lengths`,
-    `faults.inject(...)`, `faults.storm(...)`.
+    `events.doors`, `letters.confirm_delay`, `letters.confirmations_take`,
+    `correspondence.announce_lengths`, `faults.inject(...)`, `faults.storm(...)`.
     """
 
     def __init__(self, *, port: int = 0, subscription_key: str = "", seed: int = 1) -> None:
@@ -105,6 +106,7 @@ class FakeAltinn(Peer):
         self.discovery = Discovery(self.letters, self.access, tokens)
         self.dialogs = Dialogs(self.clock)
         self.dialogporten = Dialogporten(self.dialogs, self.access, tokens, self.clock)
+        self.events = events.Events(self.access, tokens, self.clock, self.platform_url)
         self.rate_limit = RateLimit(tokens, self.clock)
         self._changed = threading.Condition()
         self._calls: list[Call] = []
@@ -228,6 +230,7 @@ class FakeAltinn(Peer):
         letter_id = self.letters.publish(letter)
         if letter.external_references is None:
             self._mirror(letter_id)
+        self.events.about(self.letters.record(letter_id))
         return letter_id
 
     def _mirror(self, letter_id: str) -> None:
@@ -248,11 +251,9 @@ class FakeAltinn(Peer):
         self.dialogs.mirror(dialog, record.requested_at, migrated=is_migrated)
 
     def complete(self, letter_id: str) -> None:
-        """Publish a letter that was added unpublished.
-
-        Its requested time stays the same.
-        """
+        """Publish a letter that was added unpublished. Its requested time stays the same."""
         self.letters.advance(letter_id, Status.Published)
+        self.events.about(self.letters.record(letter_id))
 
     def withdraw(self, letter_id: str, status: Status = Status.PurgedByAltinn) -> None:
         """Withdraw a letter: it stays in the list, but cannot be fetched.
@@ -355,6 +356,8 @@ class FakeAltinn(Peer):
                 return _no_subscription()
             if refused := self.rate_limit.refusal(request):
                 return refused
+        if kind in events.ENDPOINTS:
+            return self.events.answer(kind, request, ids)
         if kind in DIALOGPORTEN:
             return self.dialogporten.answer(kind, request, ids)
         if kind in correspondence_api.ENDPOINTS:
