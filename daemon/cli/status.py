@@ -42,6 +42,7 @@ def status(
     """
     from daemon.cli.status_facts import alerts, not_taken, report
     from daemon.cli.status_text import print_status
+    from daemon.monitoring.completeness import completeness
     from daemon.monitoring.expiry import expiries
     from daemon.monitoring.health import assess
     from daemon.runtime import logs
@@ -59,6 +60,7 @@ def status(
         health = assess(configuration, store, now, routing.faults)
         facts = {
             **_facts(store),
+            "completeness": completeness(configuration, store, now).facts(),
             "not_taken": not_taken(configuration, store, now),
             "expiries": expiries(configuration),
             "troubles": [each.facts for each in health.problems],

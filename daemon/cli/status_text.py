@@ -129,6 +129,7 @@ def _letters(facts: Mapping[str, Any]) -> Iterator[str]:
     if beside:
         parts = " + ".join(f"{number}" for number in (listed["stored"], *numbers))
         yield f"  together {listed['total']} that were listed = {parts}"
+    yield facts["completeness"]["sentence"]
     if facts["incomplete"]:
         letters = counted(len(facts["incomplete"]), "letter lacks", "letters lack")
         yield f"{letters} attachments that were sent (see `postmottak messages refetch`)"

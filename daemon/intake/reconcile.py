@@ -16,11 +16,13 @@ from functools import partial
 import structlog
 
 from daemon.core.bookkeeping import Bookmark
+from daemon.core.completeness import Account
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
 from daemon.core.model import LetterRef, SightingState
-from daemon.core.outside_values import is_storable
+from daemon.core.outside_values import is_storable, text_from
 from daemon.core.ports import Channel, Mailbox
+from daemon.intake.accounting import Listed, account_of
 from daemon.intake.backdated import Backdated
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.listing import first_listing_from
@@ -54,6 +56,8 @@ class Compared:
     fetched: int = 0
     """How many of the missing letters are stored now."""
     problems: list[str] = field(default_factory=list)
+    account: Account | None = None
+    """Where every letter of the source is after the fetching; None if it was not listed whole."""
 
     @property
     def sentence(self) -> str:
@@ -112,6 +116,8 @@ class Reconciliation:
                 compared.problems.append(str(looked))
             else:
                 looks -= looked
+            if not stopping.is_set():  # what it kept from being fetched is no shortfall
+                self._record(mailbox, channel, compared)
             _log.info(
                 "reconciled",
                 party=channel.party,
@@ -142,7 +148,8 @@ class Reconciliation:
         listing, now = mailbox.list(channel, None), self.intake.fetcher.clock()
         compared.problems += [listing.shortfall] if listing.shortfall else []
         remote = {ref.external_id: ref for ref in listing.refs if is_storable(ref.external_id)}
-        local = self.store.letters.stored_in(mailbox.name, channel)
+        here, deleted = self.store.letters.here_and_deleted(mailbox.name, channel)
+        local = here | deleted
         seen = self.store.letters.sighted_in(mailbox.name, channel)
         compared.remote, compared.local = len(remote), len(local)
         states = Counter(seen.values())
@@ -165,8 +172,29 @@ class Reconciliation:
         compared.late, compared.unseen = len(come.refs), come.unseen
         compared.waiting += come.waiting
         compared.problems += come.problems
-        self._fetch(mailbox, channel, policies, [*missing, *come.refs], compared, stopping)
+        wanted = [*missing, *come.refs]
+        failed = self._fetch(mailbox, channel, policies, wanted, compared, stopping)
+        if not listing.shortfall:
+            listed = Listed(
+                remote=remote,
+                unusable=sum(not is_storable(ref.external_id) for ref in listing.refs),
+                here=here,
+                deleted=deleted,
+                older={ref.external_id for ref in older} - {ref.external_id for ref in come.refs},
+                tried=compared.missing if failed else (),
+                unexamined=come.unseen,
+            )
+            compared.account = account_of(self.store, listed)
         return come.looked
+
+    def _record(self, mailbox: Mailbox, channel: Channel, compared: Compared) -> None:
+        """Keep what was found, so that it can be shown how complete the store is."""
+        now, rows = self.intake.fetcher.clock(), self.store.completeness
+        if compared.account:
+            rows.note(mailbox.name, channel, compared.account, now)
+        else:
+            problem = text_from("; ".join(compared.problems)) or "not listed as a whole"
+            rows.note_failure(mailbox.name, channel, problem, now)
 
     @property
     def _backdated(self) -> Backdated:
@@ -207,11 +235,15 @@ class Reconciliation:
         refs: Sequence[LetterRef],
         compared: Compared,
         stopping: threading.Event,
-    ) -> None:
+    ) -> bool:
+        """Fetch them, or note them where a channel is only listed. Returns whether one failed."""
         compared.missing = sorted(ref.external_id for ref in refs)
-        if refs and not channel.list_only:
-            summary = self.intake.fetch(
-                mailbox, policies, [(channel, ref) for ref in refs], stopping
-            )
-            compared.fetched = summary.stored
-            compared.problems += summary.problems
+        if not refs:
+            return False
+        if channel.list_only:
+            self.store.letters.record_waiting(refs, self.intake.fetcher.clock())
+            return False
+        summary = self.intake.fetch(mailbox, policies, [(channel, ref) for ref in refs], stopping)
+        compared.fetched = summary.stored
+        compared.problems += summary.problems
+        return bool(summary.problems)

@@ -112,6 +112,7 @@ class Housekeeping:
         """Remove the log's oldest events, each after the time that they are kept."""
         now = self.clock()
         if before := _before(now, self.retention().settings.events):
+            self.store.completeness.forget(before)
             tidied.events = self.store.events.forget(before, now)
             if tidied.events:
                 _log.info("old events were removed from the log of the page", count=tidied.events)

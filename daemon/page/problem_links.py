@@ -48,4 +48,6 @@ def _address(problem: Problem) -> str:
         return f"/deliveries/{problem.about}"
     if problem.kind == "incomplete":
         return f"/letters/{problem.about}"
+    if problem.kind == "shortfall":
+        return "/completeness"
     return f"/service#{_PANELS.get(problem.kind, 'problems')}"

@@ -22,6 +22,7 @@ from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.calendars import Calendars
 from daemon.store.changes import Changes
 from daemon.store.claims import Claim
+from daemon.store.completeness import ChannelAccount, CompletenessRows, PartyAccount
 from daemon.store.confidential import ConfidentialLetters
 from daemon.store.covers import WAITING, Changed, Cover, Covers, Queued
 from daemon.store.database import Database
@@ -77,9 +78,11 @@ __all__ = [
     "Calendars",
     "Changed",
     "Changes",
+    "ChannelAccount",
     "ChannelTotals",
     "Claim",
     "ClaimResult",
+    "CompletenessRows",
     "Cover",
     "Covers",
     "Database",
@@ -114,6 +117,7 @@ __all__ = [
     "Openings",
     "Outbox",
     "Outline",
+    "PartyAccount",
     "Publications",
     "Queries",
     "Queued",
@@ -166,6 +170,7 @@ class Store:
         self.totals = Totals(self._database)
         self.waiting = WaitingDeliveries(self._database)
         self.balance = Balance(self._database)
+        self.completeness = CompletenessRows(self._database)
         self.users = Users(self._database)
         self.sessions = Sessions(self._database)
         self.login_links = LoginLinks(self._database)

@@ -229,12 +229,30 @@ class Letters:
 
     def stored_in(self, mailbox: str, channel: Channel) -> set[str]:
         """Return the mailbox's ids of all letters of a channel that are, or were, stored."""
-        found: set[str] = set()
+        here, deleted = self.here_and_deleted(mailbox, channel)
+        return here | deleted
+
+    def here_and_deleted(self, mailbox: str, channel: Channel) -> tuple[set[str], set[str]]:
+        """Return the mailbox's ids of a channel's stored letters, and of those that were stored."""
+        found: list[set[str]] = []
         for table, key in ((Message, Message.id), (Tombstone, Tombstone.message_id)):
+            ids: set[str] = set()
             here = _in_channel(table, mailbox, channel)
             wanted = select(table.external_id).where(*here, table.kind == MessageKind.LETTER)
             for piece in pieces(self._database, (col(key),), size=ROWS):
-                found.update(self._database.rows(wanted.where(piece)))
+                ids.update(self._database.rows(wanted.where(piece)))
+            found.append(ids)
+        return found[0], found[1]
+
+    def states_of(self, ids: Iterable[UUID]) -> dict[UUID, SightingState]:
+        """Return why those of the letters that were listed and skipped are not stored."""
+        found: dict[UUID, SightingState] = {}
+        for some in _chunks(set(ids)):
+            wanted = select(SkippedLetter.message_id, SkippedLetter.state).where(
+                col(SkippedLetter.message_id).in_(some)
+            )
+            with self._database.read() as session:
+                found |= {key: SightingState(state) for key, state in session.exec(wanted)}
         return found
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:

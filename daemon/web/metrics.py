@@ -26,6 +26,7 @@ from daemon.core.model import DeliveryState, Outcome, SightingState
 from daemon.core.pacing import PaceNumbers
 from daemon.delivery.timings import DeliveryTimings
 from daemon.intake.counters import IntakeCounters
+from daemon.monitoring.completeness import completeness
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.health import assess
 from daemon.monitoring.problem import Problem
@@ -107,16 +108,20 @@ class Monitoring:
     def text(self) -> str:
         """Return all numbers as text. Raises StoreError."""
         from daemon.web.activity import deliveries_made, processes
+        from daemon.web.completeness import completeness_numbers
         from daemon.web.exposition import exposition, family
 
         numbers = (*self._letters(), *self._surroundings(), *self._intake())
-        configured = [each.name for each in self.configuration().destinations]
+        configuration = self.configuration()
+        configured = [each.name for each in configuration.destinations]
+        whole = completeness(configuration, self.store, self.clock())
         return exposition(
             [
                 *(
                     family(f"postmottak_{each.name}", each.kind, each.explanation, each.samples)
                     for each in numbers
                 ),
+                *completeness_numbers(whole, self._mailbox_names()),
                 *deliveries_made(self.timings, configured),
                 *processes(self.worker_usage()),
             ]

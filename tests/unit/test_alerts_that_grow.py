@@ -228,6 +228,7 @@ _LATER = (
     "row_counts",
     "missing_files",
     "openings",
+    "completeness",
 )
 """Tables that later versions added."""
 _UNDO = (

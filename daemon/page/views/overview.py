@@ -16,6 +16,7 @@ from daemon.page.context import Page, page_of, sees_titles, user_of
 from daemon.page.problem_links import shown
 from daemon.page.problems_of_user import health_for, own_counts, own_sightings, sees_all
 from daemon.page.search.query import LetterQuery
+from daemon.page.views.completeness import completeness_for
 
 _COUNTED = (
     DeliveryState.PENDING,
@@ -55,6 +56,7 @@ def show(request: Request) -> Response:
         now=page.clock(),
         sees_all=sees_all(user),
         problems=_problems(page, user) if sees_service else [],
+        whole=completeness_for(page, user) if sees_service else None,
         facts=_facts(page, user),
         days=page.finder.days(limits) if limits else [],
         destinations=_destinations(page, user) if sees_service else [],
