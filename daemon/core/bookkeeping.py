@@ -246,6 +246,7 @@ class SkippedLetter(SQLModel, table=True):
             service=self.service,
             resource=self.resource,
             external_id=self.external_id,
+            listed_at=self.first_seen_at,
         )
 
 

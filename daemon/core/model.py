@@ -132,6 +132,8 @@ class LetterRef:
     service: str
     resource: str
     external_id: str
+    listed_at: datetime | None = field(default=None, compare=False)
+    """When it was first listed, or rang, if that is known."""
 
     @cached_property
     def message_id(self) -> UUID:
@@ -215,6 +217,9 @@ class MessageValues(Envelope):
 
     id: UUID = Field(primary_key=True)
     fetched_at: datetime
+    listed_at: datetime | None = Field(
+        default=None, description="when it was first listed, or rang; None if that is not known"
+    )
     body_deleted_at: datetime | None = Field(
         default=None, description="when retention deleted the text and the summary"
     )

@@ -331,7 +331,11 @@ def _stored_letter(
     key, now, envelope = ref.message_id, facts.at, letter.envelope
     return StoredLetter(
         message=MessageValues(
-            **vars(envelope), id=key, fetched_at=now, party_name=facts.party_name
+            **vars(envelope),
+            id=key,
+            fetched_at=now,
+            party_name=facts.party_name,
+            listed_at=ref.listed_at,
         ),
         attachments=attachments,
         decision=decision_values(key, decision, now, envelope.published_at),

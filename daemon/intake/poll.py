@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -149,7 +149,8 @@ class Intake:
         No bookmark moves. Letters that the mailbox does not have are gone for good; or, with
         `unpublished`, may still come: they are added to it, and not noted. Raises StoreError.
         """
-        summary = IntakeSummary(listed=len(work))
+        summary, now = IntakeSummary(listed=len(work)), self.fetcher.clock()
+        work = [(channel, replace(ref, listed_at=ref.listed_at or now)) for channel, ref in work]
         summary.add(self._carry(mailbox, policies, work, stopping, do_nothing, unpublished))
         return summary
 
@@ -199,13 +200,19 @@ class Intake:
             for ref in failing
             if place_of(ref) in fetchable
         }
-        work |= {
+        found = {
             ref.message_id: (each.channel, ref)
             for each in listed
             if not each.channel.list_only
             for ref in each.refs
         }
-        return self._unsettled(list(work.values()))
+        unsettled = self._unsettled(list((work | found).values()))
+        since = {key: ref.listed_at for key, (_, ref) in work.items()}
+        at = {(each.channel.party, each.channel.resource): each.at for each in listed}
+        return [
+            (channel, replace(ref, listed_at=since.get(ref.message_id) or at.get(place_of(ref))))
+            for channel, ref in unsettled
+        ]
 
     def _unsettled(
         self, work: Sequence[tuple[Channel, LetterRef]]

@@ -47,6 +47,7 @@ from daemon.page.views import (
     preferences,
     routing,
     service,
+    times,
 )
 from daemon.page.views import (
     help as help_pages,
@@ -84,6 +85,7 @@ def application(page: Page, assets: Assets) -> Starlette:
         *service.routes(),
         *clients.routes(),
         *completeness.routes(),
+        *times.routes(),
         *admin.routes(),
         *handover.routes(),
         *routing.routes(),

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from daemon.config.loader import Configuration
 from daemon.config.web import WebSettings
 from daemon.core.rights import Right, UserAccess
+from daemon.monitoring.passages import SharedPassageTimes
 from daemon.page.edited_files import EditedFiles
 from daemon.page.editing.workshop import Workshop
 from daemon.page.guard.oidc import Provider
@@ -64,8 +65,11 @@ class Page:
     """What the routing pages work with."""
     desk: DeadlineDesk = field(init=False)
     """The open deadlines."""
+    passages: SharedPassageTimes = field(init=False)
+    """How long letters take, as it was found in the last ten minutes."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "passages", SharedPassageTimes(self.store, self.clock))
         object.__setattr__(self, "desk", DeadlineDesk(self.index, self.clock))
         workshop = Workshop.open(self.configuration, self.store, self.clock)
         object.__setattr__(self, "workshop", workshop)  # the page is frozen

@@ -52,6 +52,7 @@ from daemon.store.missing_files import MissingFiles
 from daemon.store.moves import Moved, Moves
 from daemon.store.openings import Openings
 from daemon.store.outbox import Outbox
+from daemon.store.passages import Passages
 from daemon.store.publications import Intent, Publications
 from daemon.store.queries import Queries
 from daemon.store.results import ClaimResult
@@ -118,6 +119,7 @@ __all__ = [
     "Outbox",
     "Outline",
     "PartyAccount",
+    "Passages",
     "Publications",
     "Queries",
     "Queued",
@@ -189,6 +191,7 @@ class Store:
         self.publications = Publications(self._database)
         self.approvals = Approvals(self._database)
         self.arrivals = Arrivals(self._database)
+        self.passages = Passages(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

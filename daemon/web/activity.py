@@ -67,8 +67,8 @@ def deliveries_made(timings: DeliveryTimings, destinations: Sequence[str]) -> It
             f"postmottak_{name}",
             explanation,
             histogram.bounds,
-            "destination",
-            histogram.values(destinations),
+            ["destination"],
+            {(name,): each for name, each in histogram.values(destinations).items()},
         )
 
 

@@ -30,14 +30,14 @@ def histogram_family(
     name: str,
     explanation: str,
     bounds: Sequence[float],
-    label: str,
-    values: Mapping[str, Distribution],
+    labels: Sequence[str],
+    values: Mapping[tuple[str, ...], Distribution],
 ) -> Metric:
-    """Return one histogram with its distributions by the values of `label`."""
-    metric = HistogramMetricFamily(name, explanation, labels=[label])
+    """Return one histogram with its distributions by the values of the labels."""
+    metric = HistogramMetricFamily(name, explanation, labels=labels)
     limits = [*(str(float(bound)) for bound in bounds), "+Inf"]
     for value, each in values.items():
-        metric.add_metric([value], list(zip(limits, each.cumulative, strict=True)), each.total)
+        metric.add_metric(value, list(zip(limits, each.cumulative, strict=True)), each.total)
     return metric
 
 

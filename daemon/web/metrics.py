@@ -26,9 +26,9 @@ from daemon.core.model import DeliveryState, Outcome, SightingState
 from daemon.core.pacing import PaceNumbers
 from daemon.delivery.timings import DeliveryTimings
 from daemon.intake.counters import IntakeCounters
-from daemon.monitoring.completeness import completeness
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.health import assess
+from daemon.monitoring.passages import SharedPassageTimes
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.problems import free_space
 from daemon.monitoring.shared_health import SharedHealth
@@ -76,6 +76,10 @@ class Monitoring:
 
     shared: SharedHealth = field(default_factory=SharedHealth)
     """Has what alerts found a few seconds ago, which is reported here too."""
+    passages: SharedPassageTimes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passages", SharedPassageTimes(self.store, self.clock))  # frozen
 
     def application(self) -> Starlette:
         """Return the endpoint as an ASGI application."""
@@ -108,20 +112,19 @@ class Monitoring:
     def text(self) -> str:
         """Return all numbers as text. Raises StoreError."""
         from daemon.web.activity import deliveries_made, processes
-        from daemon.web.completeness import completeness_numbers
         from daemon.web.exposition import exposition, family
+        from daemon.web.letter_numbers import of_all_letters
 
         numbers = (*self._letters(), *self._surroundings(), *self._intake())
         configuration = self.configuration()
         configured = [each.name for each in configuration.destinations]
-        whole = completeness(configuration, self.store, self.clock())
         return exposition(
             [
                 *(
                     family(f"postmottak_{each.name}", each.kind, each.explanation, each.samples)
                     for each in numbers
                 ),
-                *completeness_numbers(whole, self._mailbox_names()),
+                *of_all_letters(configuration, self.store, self.clock(), self.passages.recent()),
                 *deliveries_made(self.timings, configured),
                 *processes(self.worker_usage()),
             ]

@@ -240,6 +240,7 @@ _UNDO = (
     "DROP INDEX decisions_by_respond_by",
     "ALTER TABLE decisions DROP COLUMN respond_by",
     "ALTER TABLE messages DROP COLUMN party_name",
+    "ALTER TABLE messages DROP COLUMN listed_at",
 )
 """What removes everything else that they added to earlier tables."""
 

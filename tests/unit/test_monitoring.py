@@ -240,6 +240,7 @@ METRICS = {
     "completeness_letters": "gauge",
     "completeness_channels": "gauge",
     "completeness_checked_timestamp_seconds": "gauge",
+    "letter_step_seconds": "histogram",
     "delivery_attempt_duration_seconds": "histogram",
     "fetched_to_delivered_seconds": "histogram",
     "published_to_delivered_seconds": "histogram",

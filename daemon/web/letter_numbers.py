@@ -1,17 +1,44 @@
-"""Numbers of how complete the store is, by mailbox. Imported only when needed."""
+"""Numbers of all letters: how complete they are, and how long they take.
+
+Imported only when needed, like `exposition`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from prometheus_client import Metric
 
+from daemon.config.loader import Configuration
 from daemon.core.completeness import PLACES, Account, ChannelState
-from daemon.monitoring.completeness import Completeness
-from daemon.web.exposition import Sample, family
+from daemon.monitoring.completeness import Completeness, completeness
+from daemon.monitoring.passages import BOUNDS, PassageTimes
+from daemon.store import Store
+from daemon.web.exposition import Sample, family, histogram_family
 
 
-def completeness_numbers(found: Completeness, mailboxes: Sequence[str]) -> Iterator[Metric]:
+def of_all_letters(
+    configuration: Configuration, store: Store, now: datetime, passages: PassageTimes
+) -> Iterator[Metric]:
+    """Yield the numbers of everything that is read. Raises StoreError."""
+    mailboxes = [each.name for each in configuration.mailboxes]
+    yield from _completeness(completeness(configuration, store, now), mailboxes)
+    yield _passages(passages)
+
+
+def _passages(found: PassageTimes) -> Metric:
+    """Return the histogram over the letters of the last 30 days, so its counts may fall."""
+    return histogram_family(
+        "postmottak_letter_step_seconds",
+        "From one step of a letter to the next, over the letters of the last 30 days.",
+        BOUNDS,
+        ["step", "service", "destination"],
+        {key: each.distribution(BOUNDS, found.every) for key, each in found.by_key.items()},
+    )
+
+
+def _completeness(found: Completeness, mailboxes: Sequence[str]) -> Iterator[Metric]:
     """Yield where the letters of each mailbox are, and how many of its channels say so."""
     accounts = {name: found.by_mailbox.get(name, Account()).numbers() for name in mailboxes}
     letters = [
