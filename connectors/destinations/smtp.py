@@ -180,7 +180,7 @@ class Mail:
         self.notify(
             Notification(
                 id=sample.delivery_id,
-                kind="test",
+                kind="canary" if document.kind is MessageKind.CANARY else "test",
                 ended=False,
                 critical=False,
                 subject=document.title,

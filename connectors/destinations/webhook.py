@@ -26,7 +26,7 @@ from connectors.net.safe_client import CallFailed, RequestBody, SafeClient
 from connectors.net.settings import WebAddress
 from connectors.net.status import Remedies, judge
 from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
-from connectors.webhooks.event import TEST_TYPE, alert_event, cloud_event, sample_event
+from connectors.webhooks.event import alert_event, cloud_event, sample_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
@@ -182,8 +182,9 @@ class Webhook:
 
     def send_test(self, sample: Parcel) -> str:
         """Post a test event, signed like a letter."""
-        status = self._hand_over(sample_event(sample))
-        return f"{self._receiver} answered a test event ({TEST_TYPE}) with HTTP {status}"
+        event = sample_event(sample)
+        status = self._hand_over(event)
+        return f"{self._receiver} answered a test event ({event['type']}) with HTTP {status}"
 
     def _hand_over(self, event: Mapping[str, Any]) -> int:
         """Post an event and return the status with which the receiver took it."""

@@ -135,6 +135,25 @@ class DropDestination:
         settings = self._settings.model_copy(update={"layout": layout, "await_pickup": None})
         return DropDestination(self.name, settings, self._open).drop_and_remove(sample)
 
+    @property
+    def watches_canaries(self) -> bool:
+        """Whether pickups are awaited, and there is no index that would keep its lines."""
+        return self.await_pickup is not None and self._settings.layout != "csv"
+
+    def leave_canary(self, canary: Parcel) -> Receipt:
+        """Drop it as a letter; its name and its manifest say what it is."""
+        return self.deliver(canary)
+
+    def clear_canary(self, delivery: UUID, evidence: Mapping[str, Any]) -> None:
+        """Remove what the consumer has left of it, the marker first, and its journal.
+
+        What the consumer answered is the consumer's, and stays.
+        """
+        with self._open() as drop:
+            for each in reversed(evidence["dropped"]):
+                drop.remove(str(each))
+        self.forget([delivery])
+
     def drop_and_remove(self, sample: Parcel) -> str:
         """Do so in this destination's own layout."""
         name = next(names.candidates(self._settings.name, sample))

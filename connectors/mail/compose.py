@@ -174,5 +174,6 @@ def alert_mail(notification: Notification, sender: str, recipients: Sequence[str
     mail["Subject"] = notification.subject
     mail["Message-ID"] = f"<{notification.id}@{sender.partition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Postmottak-Kind"] = notification.kind
     mail.set_content(f"{notification.text}\n", cte="quoted-printable")
     return mail

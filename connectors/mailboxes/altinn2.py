@@ -310,8 +310,13 @@ class Altinn2:
         return Finding(subject=subject, ok=True, text="can be listed")
 
     def _ref(self, channel: Channel, element: Element) -> LetterRef:
-        place = {"party": channel.party, "service": channel.service, "resource": channel.resource}
-        return LetterRef(mailbox=self.name, external_id=element.external_id, **place)
+        return LetterRef(
+            mailbox=self.name,
+            external_id=element.external_id,
+            party=channel.party,
+            service=channel.service,
+            resource=channel.resource,
+        )
 
     def _remember(self, element: Element) -> None:
         """Note where a letter is: only the list has both numbers of one moved to the archive."""

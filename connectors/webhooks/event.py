@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from daemon.core.model import KEPT_STATES
+from daemon.core.model import KEPT_STATES, MessageKind
 from daemon.core.ports import Notification, Parcel
 
 EVENT_TYPE = "no.postmottak.letter.v1"
@@ -18,6 +18,9 @@ ALERT_TYPE = "no.postmottak.alert.v1"
 
 TEST_TYPE = "no.postmottak.test.v1"
 """What `postmottak destinations test` posts; its data is shaped like a letter."""
+
+CANARY_TYPE = "no.postmottak.canary.v1"
+"""What `postmottak canary` posts; its data is shaped like a letter, with the kind `canary`."""
 
 
 def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
@@ -42,7 +45,9 @@ def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
 
 def sample_event(sample: Parcel) -> dict[str, Any]:
     """An event that is like a letter's, and says in its type that it is none."""
-    return {**cloud_event(sample), "type": TEST_TYPE, "source": "urn:postmottak:test"}
+    name = "canary" if sample.document.kind is MessageKind.CANARY else "test"
+    kind = {"canary": CANARY_TYPE, "test": TEST_TYPE}[name]
+    return {**cloud_event(sample), "type": kind, "source": f"urn:postmottak:{name}"}
 
 
 def alert_event(notification: Notification) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli import (
+    canary,
     checks,
     completion,
     coverage,
@@ -71,6 +72,7 @@ for _part in (
     deadlines,
     deliveries,
     destinations,
+    canary,
     maintenance,
     routes,
     recipients,

@@ -7,7 +7,7 @@ to find them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from daemon.config.acknowledgements import AcknowledgementSettings, check_send_by
+from daemon.config.alert_destinations import check_alerts
+from daemon.config.canary import CanarySettings, check_canary
 from daemon.config.cautions import add_cautions
 from daemon.config.endpoints import ApiSettings, EventsSettings, MonitoringSettings
 from daemon.config.faults import FaultList, KeyPath, Model, read_toml
@@ -50,6 +52,7 @@ _SECTIONS = (
     "retention",
     "api",
     "alerts",
+    "canary",
     "acknowledgements",
     "monitoring",
     "web",
@@ -167,6 +170,7 @@ class Configuration:
     alerts: AlertSettings = field(default_factory=AlertSettings)
     acknowledgements: AcknowledgementSettings = field(default_factory=AcknowledgementSettings)
     monitoring: MonitoringSettings | None = None
+    canary: CanarySettings | None = None
     web: WebSettings | None = None
     events: EventsSettings | None = None
     warnings: tuple[Fault, ...] = ()
@@ -223,21 +227,20 @@ class _SectionReader:
         delivery = self.section(DeliverySettings, values, "delivery")
         routing = self.section(RoutingSettings, values, "routing")
         retention = self.section(RetentionSettings, values, "retention")
-        api = self.section(ApiSettings, values, "api") if "api" in values else None
+        api = self.optional(ApiSettings, values, "api")
         alerts = self.section(AlertSettings, values, "alerts")
         acknowledgements = self.section(AcknowledgementSettings, values, "acknowledgements")
-        monitoring = (
-            self.section(MonitoringSettings, values, "monitoring")
-            if "monitoring" in values
-            else None
-        )
-        web = self.section(WebSettings, values, "web") if "web" in values else None
-        events = self.section(EventsSettings, values, "events") if "events" in values else None
+        monitoring = self.optional(MonitoringSettings, values, "monitoring")
+        web = self.optional(WebSettings, values, "web")
+        canary = self.optional(CanarySettings, values, "canary")
+        events = self.optional(EventsSettings, values, "events")
         network = self.section(ProxyOptions, values, "network")
         proxies = self.proxies(network)
         mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values, proxies)))
         destinations = tuple(map(_as_destination, self.connectors("destination", values, proxies)))
-        self.check_alerts(alerts, values, destinations)
+        able = {each.name: each.settings.can_notify for each in destinations}
+        check_alerts(alerts.to if alerts else (), values.get("destination"), able, self.faults)
+        check_canary(canary, values.get("destination"), self.faults)
         check_send_by(
             acknowledgements, {each.name: each.settings for each in destinations}, self.faults
         )
@@ -256,6 +259,7 @@ class _SectionReader:
                 alerts=alerts,
                 acknowledgements=acknowledgements or AcknowledgementSettings(),
                 monitoring=monitoring,
+                canary=canary,
                 web=web,
                 events=events,
                 retention=retention,
@@ -279,29 +283,8 @@ class _SectionReader:
             self.faults.add(("network",), str(error), remedy)
             return Proxies()
 
-    def check_alerts(
-        self,
-        alerts: AlertSettings | None,
-        values: Mapping[str, Any],
-        destinations: Sequence[DestinationConfiguration],
-    ) -> None:
-        """Check that alerts go to configured destinations that can send notifications."""
-        named = values.get("destination")
-        able = {each.name: each.settings.can_notify for each in destinations}
-        for place, name in enumerate(alerts.to if alerts else ()):
-            if not isinstance(named, dict) or name not in named:
-                self.faults.add(
-                    ("alerts", "to", place),
-                    f"{name!r} is not a configured destination",
-                    "Use the name of a [destination.NAME] section",
-                )
-            elif not able.get(name, True):
-                remedy = "Use one of type webhook, or of type smtp with its own recipients"
-                self.faults.add(
-                    ("alerts", "to", place),
-                    f"the destination {name!r} cannot send alerts",
-                    remedy,
-                )
+    def optional(self, model: type[Model], values: dict[str, Any], name: str) -> Model | None:
+        return self.section(model, values, name) if name in values else None
 
     def section(self, model: type[Model], values: dict[str, Any], name: str) -> Model | None:
         found = values.get(name, {})

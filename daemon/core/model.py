@@ -92,10 +92,7 @@ class MessageKind(StrEnum):
 
     LETTER = "letter"
     NOTICE = "notice"  # Postmottak itself: a confidential letter waits in the mailbox
-
-
-NOTICE_SUFFIX = "/notice"
-"""How a notice's id in its mailbox ends, after the id of the letter that waits there."""
+    CANARY = "canary"  # Postmottak itself: no letter, to see that letters come through
 
 
 class MarkKind(StrEnum):
@@ -217,13 +214,11 @@ class MessageValues(Envelope):
 
     id: UUID = Field(primary_key=True)
     fetched_at: datetime
-    listed_at: datetime | None = Field(
-        default=None, description="when it was first listed, or rang; None if that is not known"
-    )
     body_deleted_at: datetime | None = Field(
         default=None, description="when retention deleted the text and the summary"
     )
     party_name: str = Field(default="", description="the recipient's name when the letter came")
+    listed_at: datetime | None = Field(default=None, description="when it was first listed or rang")
 
 
 class Message(MessageValues, table=True):
@@ -337,9 +332,7 @@ class DeliveryValues(SQLModel):
         default=False, description="delivered, and not yet seen to be taken or rejected"
     )
     taken_at: datetime | None = None
-    rejection: str | None = Field(
-        default=None, description="why the receiver rejected what it had been given"
-    )
+    rejection: str | None = Field(default=None, description="why the receiver rejected it")
     evidence: dict[str, Any] | None = Field(
         default=None, sa_type=JSON, description="the destination's receipt"
     )

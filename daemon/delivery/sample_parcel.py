@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
 
 from daemon.core.document import letter_document
-from daemon.core.model import AttachmentValues, DecisionValues, DeliveryValues, MessageValues
+from daemon.core.model import (
+    AttachmentValues,
+    DecisionValues,
+    DeliveryValues,
+    MessageKind,
+    MessageValues,
+    delivery_id,
+)
 from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Parcel
 
@@ -22,12 +30,43 @@ _NAME = "001-test.pdf"
 _NOBODY = "000000000"
 
 
+@dataclass(frozen=True)
+class _Label:
+    """What every part of a parcel says that it is."""
+
+    kind: MessageKind
+    name: str
+    title: str
+    body: str
+
+
+_TEST = _Label(MessageKind.LETTER, "test", TITLE, _BODY)
+_CANARY = _Label(
+    MessageKind.CANARY,
+    "canary",
+    "KANARI fra Postmottak, ikke et brev (a canary from Postmottak, not a letter)",
+    "Dette er ikke et brev. Postmottak sender det for å se at brev kommer fram, og det kan "
+    "slettes.\n\n"
+    "This is not a letter. Postmottak sends it to see that letters come through, and it can be "
+    "deleted.\n",
+)
+
+
 def sample_parcel(destination: str, pdf: bytes, now: datetime) -> Parcel:
     """Return a parcel with one attachment, `pdf`; each has ids of its own, which no letter has."""
-    message, delivery = uuid4(), uuid4()
+    return _parcel(_message(uuid4(), now, _TEST), destination, pdf)
+
+
+def canary_parcel(canary: UUID, destination: str, pdf: bytes, begun_at: datetime) -> Parcel:
+    """Return the parcel of a canary with this id; a repeat is the same parcel."""
+    return _parcel(_message(canary, begun_at, _CANARY), destination, pdf)
+
+
+def _parcel(values: MessageValues, destination: str, pdf: bytes) -> Parcel:
+    message, now, delivery = values.id, values.fetched_at, delivery_id(values.id, destination, 1)
     sha256 = hashlib.sha256(pdf).hexdigest()
     document = letter_document(
-        _message(message, now),
+        values,
         [_attachment(message, pdf, sha256)],
         _decision(message, now),
         DeliveryValues(
@@ -52,22 +91,23 @@ def sample_parcel(destination: str, pdf: bytes, now: datetime) -> Parcel:
         destination=destination,
         addressees=(),
         document=document,
-        body=_BODY.encode(),
+        body=values.body.encode(),
         parts=(part,),
     )
 
 
-def _message(message: UUID, now: datetime) -> MessageValues:
+def _message(message: UUID, now: datetime, words: _Label) -> MessageValues:
     return MessageValues(
         id=message,
-        mailbox="test",
-        external_id="test",
+        kind=words.kind,
+        mailbox=words.name,
+        external_id=words.name,
         party=_NOBODY,
-        service="test",
-        resource="test",
-        title=TITLE,
-        body=_BODY,
-        sender_name="Postmottak (test)",
+        service=words.name,
+        resource=words.name,
+        title=words.title,
+        body=words.body,
+        sender_name=f"Postmottak ({words.name})",
         published_at=now,
         fetched_at=now,
     )

@@ -21,7 +21,7 @@ _PLACES: Mapping[SightingState, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class SourceLetters:
     """The letters of a channel, as they were before what is missing was fetched."""
 
     remote: Mapping[str, LetterRef]
@@ -37,7 +37,7 @@ class Listed:
     unexamined: int = 0
 
 
-def account_of(store: Store, listed: Listed) -> Account:
+def account_of(store: Store, listed: SourceLetters) -> Account:
     """Count the letters by where they are now. Raises StoreError."""
     rest = [
         each
@@ -60,7 +60,7 @@ def account_of(store: Store, listed: Listed) -> Account:
 
 def _place(
     ref: LetterRef,
-    listed: Listed,
+    listed: SourceLetters,
     stored: Collection[UUID],
     states: Mapping[UUID, SightingState],
 ) -> str:

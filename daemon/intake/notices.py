@@ -15,13 +15,13 @@ from uuid import UUID
 from daemon.core.bookkeeping import SkippedLetter
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.model import (
-    NOTICE_SUFFIX,
     LetterRef,
     MessageKind,
     MessageValues,
     SightingState,
     message_id,
 )
+from daemon.core.notice_ids import NOTICE_SUFFIX
 from daemon.core.times import in_norway
 from daemon.intake.fetch import first_deliveries
 from daemon.intake.party_names import PartyNames, without_names

@@ -22,7 +22,7 @@ from daemon.core.errors import PostmottakError
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.outside_values import is_storable, text_from
 from daemon.core.ports import Channel, Mailbox
-from daemon.intake.accounting import Listed, account_of
+from daemon.intake.accounting import SourceLetters, account_of
 from daemon.intake.backdated import Backdated
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.listing import first_listing_from
@@ -175,7 +175,7 @@ class Reconciliation:
         wanted = [*missing, *come.refs]
         failed = self._fetch(mailbox, channel, policies, wanted, compared, stopping)
         if not listing.shortfall:
-            listed = Listed(
+            listed = SourceLetters(
                 remote=remote,
                 unusable=sum(not is_storable(ref.external_id) for ref in listing.refs),
                 here=here,

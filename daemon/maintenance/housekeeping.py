@@ -113,6 +113,7 @@ class Housekeeping:
         now = self.clock()
         if before := _before(now, self.retention().settings.events):
             self.store.completeness.forget(before)
+            self.store.canaries.forget(before)
             tidied.events = self.store.events.forget(before, now)
             if tidied.events:
                 _log.info("old events were removed from the log of the page", count=tidied.events)

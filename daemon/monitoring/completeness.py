@@ -130,12 +130,20 @@ def completeness(
                 known[each.mailbox].add(each.party)
             _add(found, each)
     for mailbox in configuration.mailboxes:
+        expected = [*mailbox.settings.organisations, *_found(store, mailbox.name)]
         found.never_asked += [
             party
-            for party in mailbox.settings.organisations
+            for party in dict.fromkeys(expected)
             if party not in known[mailbox.name] and is_shown(party)
         ]
     return found
+
+
+def _found(store: Store, mailbox: str) -> Iterator[str]:
+    """Yield the organisations that were found for a mailbox that looks for them itself."""
+    for number, each in store.mailbox_parties.of(mailbox).items():
+        if each.gone_at is None:
+            yield number
 
 
 def _add(found: Completeness, each: PartyAccount) -> None:

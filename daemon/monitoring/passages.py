@@ -31,7 +31,7 @@ _FRESH = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Step:
+class PassageStep:
     """From one time of a letter to another."""
 
     name: str
@@ -42,12 +42,12 @@ class Step:
 
 
 STEPS = (
-    Step("published_to_listed", "published_at", "listed_at", of_letter=True),
-    Step("listed_to_stored", "listed_at", "stored_at", of_letter=True),
-    Step("stored_to_delivered", "stored_at", "delivered_at"),
-    Step("delivered_to_taken", "delivered_at", "taken_at"),
-    Step("delivered_to_acknowledged", "delivered_at", "acknowledged_at"),
-    Step("published_to_delivered", "published_at", "delivered_at"),
+    PassageStep("published_to_listed", "published_at", "listed_at", of_letter=True),
+    PassageStep("listed_to_stored", "listed_at", "stored_at", of_letter=True),
+    PassageStep("stored_to_delivered", "stored_at", "delivered_at"),
+    PassageStep("delivered_to_taken", "delivered_at", "taken_at"),
+    PassageStep("delivered_to_acknowledged", "delivered_at", "acknowledged_at"),
+    PassageStep("published_to_delivered", "published_at", "delivered_at"),
 )
 Key = tuple[str, str, str]
 """A step, a service, and a destination, which is empty where all have the same."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 _NAMED = 5
-_ONE_AT_A_PLACE = frozenset({"expiry", "silence", "undelivered"})
+_ONE_AT_A_PLACE = frozenset({"canary", "expiry", "silence", "undelivered"})
 """Kinds of which there is one at a place, whatever its cause is, and however that changes."""
 _OF_ALERTS = frozenset({"parties", "patience"})
 _INCIDENT = re.compile(r" #([0-9a-f]{8})$")

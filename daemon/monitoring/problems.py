@@ -14,6 +14,7 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, SEEN_BY_SERVICE
 from daemon.core.errors import Fault
 from daemon.monitoring.acknowledging import of_digests, of_people
+from daemon.monitoring.canary import of_canaries
 from daemon.monitoring.completeness import of_completeness
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.holders import of_holders
@@ -63,6 +64,7 @@ def find_all(
         *of_running(store, use, start_fault(configuration.store.database_path)),
         *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
         *of_completeness(configuration, store),
+        *of_canaries(configuration, store, now),
         *_incomplete(configuration, store, now),
         *_untold(configuration, store, now),
         *of_deliveries(configuration, store, now),

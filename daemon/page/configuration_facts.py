@@ -21,6 +21,10 @@ _SECTIONS = (
     "events",
 )
 _WEB = frozenset({"http", "https"})
+_SECTIONS = (
+    *("store", "delivery", "routing", "retention", "alerts", "canary", "api", "monitoring"),
+    "web",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

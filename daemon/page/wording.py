@@ -90,6 +90,7 @@ PROBLEMS: Mapping[str, str] = {
     "resources": N_("%(where)s: the resources that carry letters have changed"),
     "unread": N_("%(where)s: not all of the mailbox is read"),
     "unfetched": N_("%(where)s: letters could not be fetched: %(count)s"),
+    "canary": N_("%(where)s: a canary did not come through"),
     "shortfall": N_("%(where)s: letters are neither here nor explained: %(count)s"),
     "incomplete": N_("A letter lacks attachments, or has damaged ones"),
     "untold": N_("%(where)s: senders cannot be told that letters were read: %(count)s"),

@@ -47,6 +47,7 @@ from daemon.runtime.heartbeat import OUTBOX, Heartbeats
 from daemon.runtime.process import allow_enough_files, leave_no_core, tune_malloc
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.service import plugins
+from daemon.service.canaries import canary_sender
 from daemon.service.edit_warnings import log_configuration_warnings, log_table_warnings
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
@@ -83,13 +84,11 @@ class App:
         self.problems.follow(CLOCK, lambda: clock_problems(clock.problems()))
         self.content = open_content(configuration)
         self.content.remove_temporaries()
+        places, table = plugins.connect_destinations(configuration), checked.table
         self._active = ActiveSnapshot(
-            Snapshot(
-                configuration=configuration,
-                table=checked.table,
-                destinations=plugins.connect_destinations(configuration),
-            )
+            Snapshot(configuration=configuration, table=table, destinations=places)
         )
+        self.canaries = canary_sender(store, self.content, self._active, clock, self.heartbeats)
         self.mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self.mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self.mailboxes, self.heartbeats)
@@ -205,6 +204,7 @@ class App:
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
         self.reminders.look(stopping)
+        self.canaries.look(stopping)
         self.alerter(lambda: self._ignored).look()
         summary.ignored = self._ignored
         summary.unfinished = self.store.queries.unfinished()

@@ -28,6 +28,7 @@ from daemon.core.errors import (
     StoreBusy,
 )
 from daemon.core.ports import Channel
+from daemon.delivery.canary import CANARIES
 from daemon.delivery.pickup import PICKUPS
 from daemon.delivery.reminders import REMINDERS
 from daemon.intake.late_files import ask_again
@@ -180,6 +181,7 @@ class Supervisor:
             self._thread(PICKUPS, self._pickups.loop, self._stopping),
             self._thread(ALERTS, self._alerter.loop, self._stopping),
             self._thread(REMINDERS, self._app.reminders.loop, self._stopping),
+            self._thread(CANARIES, self._app.canaries.loop, self._stopping),
             self._thread(
                 HOUSEKEEPING,
                 run_housekeeping,

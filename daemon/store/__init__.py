@@ -20,6 +20,7 @@ from daemon.store.bells import Bells
 from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.calendars import Calendars
+from daemon.store.canaries import Canaries
 from daemon.store.changes import Changes
 from daemon.store.claims import Claim
 from daemon.store.completeness import ChannelAccount, CompletenessRows, PartyAccount
@@ -77,6 +78,7 @@ __all__ = [
     "Awaited",
     "BusyWait",
     "Calendars",
+    "Canaries",
     "Changed",
     "Changes",
     "ChannelAccount",
@@ -192,6 +194,7 @@ class Store:
         self.approvals = Approvals(self._database)
         self.arrivals = Arrivals(self._database)
         self.passages = Passages(self._database)
+        self.canaries = Canaries(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

@@ -6,7 +6,8 @@ from sqlalchemy import func
 from sqlalchemy import select as sql_select
 from sqlmodel import col
 
-from daemon.core.model import NOTICE_SUFFIX, Message
+from daemon.core.model import Message
+from daemon.core.notice_ids import NOTICE_SUFFIX
 from daemon.store.database import Database, table_of
 from daemon.store.pages import COUNTED, pieces
 

@@ -5,6 +5,7 @@ Imported only when needed, like `exposition`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -56,7 +57,7 @@ def _completeness(found: Completeness, mailboxes: Sequence[str]) -> Iterator[Met
         ({"mailbox": name, "state": state.value}, float(count))
         for name in mailboxes
         for state in ChannelState
-        for count in [found.channels_of.get(name, {}).get(state, 0)]
+        for count in [found.channels_of.get(name, Counter())[state]]
     ]
     yield family(
         "postmottak_completeness_channels",

@@ -229,6 +229,7 @@ _LATER = (
     "missing_files",
     "openings",
     "completeness",
+    "canaries",
 )
 """Tables that later versions added."""
 _UNDO = (

@@ -11,19 +11,28 @@ import pytest
 
 from daemon.core.completeness import PLACES, Account, ChannelState
 from daemon.core.errors import AccessRefused, LetterGone, MailboxUnavailable
+from daemon.core.parties import MailboxParty
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.monitoring.completeness import Completeness, completeness
 from daemon.monitoring.problems import find_problems
 from daemon.store.content import ContentStore
-from tests.unit.alerting import Desk, new_desk  # noqa: F401  # a fixture
+from tests.unit.alerting import Desk, Expiring, new_desk  # noqa: F401  # a fixture
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, new_intake
 from tests.unit.test_reconcile import FromADay
 
 AWAY = MailboxUnavailable("Altinn does not answer")
 PLAN = replace(TAX, service="4255/1", resource="plan")
 LISTED = replace(SECRET, list_only=True, fetch_confidential=False)
+
+
+class Naming(Expiring):
+    """Settings that name an organisation."""
+
+    @property
+    def organisations(self) -> tuple[str, ...]:
+        return ("910000001",)
 
 
 class World:
@@ -166,15 +175,20 @@ def test_what_is_not_read_any_more_or_for_too_long(world: World) -> None:
 
 
 def test_an_organisation_of_which_nothing_is_known(world: World) -> None:
-    """An organisation of the configuration that was never asked is named."""
+    """An organisation of the configuration that was never asked is named, and so is one that was
+    found and is not gone."""
     settings = world.desk.configuration.mailboxes[0].settings
-    named = type("Named", (type(settings),), {"organisations": ("910000001",)})
-    box = replace(world.desk.configuration.mailboxes[0], settings=named(**settings.model_dump()))
+    box = replace(world.desk.configuration.mailboxes[0], settings=Naming(**settings.model_dump()))
     world.desk.configuration = replace(world.desk.configuration, mailboxes=(box,))
     world.mailbox.publish("a", requested_at=NOW)
     world.poll()
     world.compare()
-    assert "never asked: 910000001" in world.whole().sentence
+    world.store.mailbox_parties.save(
+        MailboxParty(mailbox="altinn", party=party, name="", found_at=NOW, gone_at=gone_at)
+        for party, gone_at in (("910000002", None), ("910000003", NOW))
+    )
+    assert world.whole().never_asked == ["910000001", "910000002"]
+    assert "never asked: 910000001, 910000002" in world.whole().sentence
     assert not world.whole().is_whole
 
 

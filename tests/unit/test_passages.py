@@ -43,7 +43,7 @@ def keeper(store: Store) -> Keep:
         store.letters.add([letter])
         return message.id
 
-    keep("first", FIRST)
+    keep("first", FIRST, published_at=FIRST)
     return keep
 
 

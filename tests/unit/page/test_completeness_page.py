@@ -18,12 +18,14 @@ OURS, THEIRS = "974761076", "910075918"
 
 def _compared(site: Site, party: str, account: Account, problem: str = "") -> None:
     """A channel that was read, and compared with this result."""
-    place = {"party": party, "service": "4255/8", "resource": "skatt"}
-    begun = {"begun": True, "begins_at": NOW - timedelta(days=30), "succeeded_at": NOW}
-    site.store.bookmarks.save([Bookmark(mailbox="altinn", **place, **begun)])
-    site.store.completeness.note("altinn", Channel(**place), account, NOW)
+    channel = Channel(party=party, service="4255/8", resource="skatt")
+    bookmark = Bookmark(mailbox="altinn", party=party, service="4255/8", resource="skatt")
+    bookmark.begun, bookmark.succeeded_at = True, NOW
+    bookmark.begins_at = NOW - timedelta(days=30)
+    site.store.bookmarks.save([bookmark])
+    site.store.completeness.note("altinn", channel, account, NOW)
     if problem:
-        site.store.completeness.note_failure("altinn", Channel(**place), problem, NOW)
+        site.store.completeness.note_failure("altinn", channel, problem, NOW)
 
 
 def _words(html: str) -> str:
