@@ -1,10 +1,10 @@
 """The supervisor: runs the app's parts as threads until the service is stopped.
 
 There is one thread for each mailbox, one for the outbox, one that watches for edits, one that other
-processes wake, one for pickups, one for alerts, one for housekeeping, one that checks the lock, one
-for each endpoint, and a scheduler that wakes them. A thread that ends before the service does ends
-the service, and one that hangs stops its watchdog pings: otherwise half a service would look
-healthy and lose time.
+processes wake, one for pickups, one for alerts, one for canaries, one for housekeeping, one that
+checks the lock, one for each endpoint, and a scheduler that wakes them. A thread that ends before
+the service does ends the service, and one that hangs stops its watchdog pings: otherwise half a
+service would look healthy and lose time.
 """
 
 from __future__ import annotations
