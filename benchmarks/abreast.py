@@ -17,7 +17,7 @@ from connectors.altinn3.settings import Settings
 from connectors.mailboxes.altinn3 import Altinn3
 from connectors.net.http_client import HttpClient
 from connectors.sandbox.altinn3.server import FakeAltinn
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.store import Store
 
 _PARTIES, _RESOURCES, _LATENCY = 200, 11, 0.1

@@ -31,8 +31,9 @@ from connectors.sandbox.letters import PretendLetter
 from daemon.core.organisation import is_organisation_number
 from daemon.intake.bell_rounds import BellRounds, RoundParts
 from daemon.intake.carrier import Carrier
-from daemon.intake.fetch import Fetcher, MarkPolicies
+from daemon.intake.fetch import Fetcher
 from daemon.intake.mailboxes import PolledMailbox
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Reconciliation

@@ -25,7 +25,8 @@ from daemon.core.model import LetterRef, MessageValues, SightingState
 from daemon.core.outside_values import text_from
 from daemon.core.ports import Channel, Mailbox
 from daemon.delivery.local import LocalBatch, LocalReport
-from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
+from daemon.intake.fetch import Fetched, Fetcher, duplicate
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.ready import ReadyLetters, without_unpublished
 from daemon.intake.together import FetchTogether
 from daemon.runtime.limiter import ConcurrencyLimiter

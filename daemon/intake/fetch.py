@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -19,31 +19,23 @@ from daemon.core.errors import (
 from daemon.core.file_kinds import is_text, kind_of
 from daemon.core.filenames import safe_name
 from daemon.core.letter_batch import LetterRequest
-from daemon.core.missing_files import Lack, MissingFileValues, Opening, OpeningValues
+from daemon.core.missing_files import Lack, MissingFileValues
 from daemon.core.model import (
     AttachmentValues,
-    DeliveryValues,
     Envelope,
     Letter,
     LetterRef,
-    MarkKind,
-    MarkState,
-    MarkValues,
-    MessageValues,
     Part,
     PartState,
-    Policy,
     SightingState,
-    ThreadValues,
-    delivery_id,
 )
 from daemon.core.outside_values import identifier_from, storable, text_from
 from daemon.core.ports import Channel, Mailbox
 from daemon.intake.file_retries import next_try
+from daemon.intake.new_letter import MarkPolicies, stored_letter
 from daemon.intake.party_names import PartyNames, without_names
-from daemon.intake.rerouting import awaited_values, decide_in_thread, decision_values
-from daemon.routing.decide import Decision
-from daemon.routing.facts import Facts, facts_of
+from daemon.intake.rerouting import decide_in_thread
+from daemon.routing.facts import facts_of
 from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore
@@ -52,20 +44,6 @@ from daemon.store.staging import Staged
 _T = TypeVar("_T")
 # of an attachment that does not match its checksum: if one in fifty is damaged, two in a row happen
 _DOWNLOADS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class MarkPolicies:
-    """When letters are marked Read and Confirmed."""
-
-    read: Policy = Policy.NEVER
-    confirmed: Policy = Policy.NEVER
-
-    def overridden(self, decision: Decision) -> MarkPolicies:
-        """Return these policies, overridden by those of the route that decided."""
-        return MarkPolicies(
-            read=decision.mark_read or self.read, confirmed=decision.confirm or self.confirmed
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +183,7 @@ class Fetcher:
                 if lack := letter.lacks.get(part.external_id):
                     came.lacks[place] = lack
                 attachments.append((yield from self._keep(ref, part, place, came)))
-            stored = _stored_letter(ref, letter, attachments, facts, decision, policies)
+            stored = stored_letter(ref, letter, attachments, facts, decision, policies)
             missing = [
                 missing_values(ref.message_id, place, lack, facts.at)
                 for place, lack in came.lacks.items()
@@ -320,33 +298,6 @@ def _storable_letter(letter: Letter) -> Letter:
     return letter if sound == given else replace(letter, envelope=Envelope(**sound))
 
 
-def _stored_letter(
-    ref: LetterRef,
-    letter: Letter,
-    attachments: Sequence[AttachmentValues],
-    facts: Facts,
-    decision: Decision,
-    policies: MarkPolicies,
-) -> StoredLetter:
-    key, now, envelope = ref.message_id, facts.at, letter.envelope
-    return StoredLetter(
-        message=MessageValues(
-            **vars(envelope),
-            id=key,
-            fetched_at=now,
-            party_name=facts.party_name,
-            listed_at=ref.listed_at,
-        ),
-        attachments=attachments,
-        decision=decision_values(key, decision, now, envelope.published_at),
-        deliveries=first_deliveries(key, decision, now),
-        marks=list(_marks(key, policies.overridden(decision), envelope, now)),
-        threads=[ThreadValues(key=thread, message_id=key) for thread in facts.threads],
-        awaited=awaited_values(key, decision, now),
-        opening=_opening_values(key, letter.opening, now) if letter.opening else None,
-    )
-
-
 def lack_of(error: PartUnavailable) -> Lack:
     """Return the reason as it is kept."""
     return Lack(reason=text_from(str(error)), retry=error.retry, wait=error.retry_after)
@@ -364,44 +315,3 @@ def missing_values(
         tried_at=now,
         due_at=due_at or next_try(since=now, now=now, lack=lack),
     )
-
-
-def _opening_values(message: UUID, opening: Opening, now: datetime) -> OpeningValues:
-    return OpeningValues(
-        message_id=message,
-        by=opening.by,
-        why=opening.why,
-        since=now,
-        due_at=None if opening.done else now,
-        tries=int(opening.done),
-        opened_at=now if opening.done else None,
-    )
-
-
-def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[DeliveryValues]:
-    """Return the deliveries that carry out a message's first decision, due now."""
-    return [
-        DeliveryValues(
-            id=delivery_id(message, destination, 1),
-            message_id=message,
-            destination=destination,
-            recipients=list(recipients),
-            created_at=now,
-            due_at=now,
-        )
-        for destination, recipients in decision.destinations.items()
-    ]
-
-
-def _marks(
-    message: UUID, policies: MarkPolicies, envelope: Envelope, now: datetime
-) -> Iterator[MarkValues]:
-    """Yield the marks to set.
-
-    Confirmed only where the sender asked for it: Altinn would pass on any.
-    """
-    confirmed = policies.confirmed if envelope.confirmation_needed else Policy.NEVER
-    for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, confirmed)):
-        if policy is not Policy.NEVER:
-            state = MarkState.DUE if policy is Policy.STORED else MarkState.WAITING
-            yield MarkValues(message_id=message, kind=kind, policy=policy, state=state, due_at=now)

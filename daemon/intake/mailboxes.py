@@ -17,7 +17,7 @@ from daemon.core.pacing import IsPaced, PaceNumbers
 from daemon.core.poll_interval import PollBounds
 from daemon.core.ports import Channel, Mailbox
 from daemon.core.settings import MailboxSettings
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.runtime.heartbeat import OUTBOX, Heartbeats, mailbox_with_heartbeat
 from daemon.store.bookmarks import Bookmarks
 

@@ -23,7 +23,7 @@ from daemon.core.model import (
 )
 from daemon.core.notice_ids import NOTICE_SUFFIX
 from daemon.core.times import in_norway
-from daemon.intake.fetch import first_deliveries
+from daemon.intake.new_letter import first_deliveries
 from daemon.intake.party_names import PartyNames, without_names
 from daemon.intake.rerouting import awaited_values, decision_values
 from daemon.routing.decide import decide

@@ -27,9 +27,10 @@ from daemon.intake.carrier import (
     place_of,
 )
 from daemon.intake.counters import IntakeCounters
-from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies
+from daemon.intake.fetch import Fetched, Fetcher
 from daemon.intake.listing import ListedChannel, abreast, list_channel, moved_bookmark
 from daemon.intake.listing_waves import listed_in_waves
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.notices import Notices
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store

@@ -24,8 +24,8 @@ from daemon.core.outside_values import is_storable, text_from
 from daemon.core.ports import Channel, Mailbox
 from daemon.intake.accounting import SourceLetters, account_of
 from daemon.intake.backdated import Backdated
-from daemon.intake.fetch import MarkPolicies
 from daemon.intake.listing import first_listing_from
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.store import Store
 

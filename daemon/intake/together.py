@@ -12,15 +12,8 @@ from daemon.core.errors import PostmottakError, StoreError
 from daemon.core.letter_batch import LetterBatch, LetterRequest, Sink
 from daemon.core.model import Letter, LetterRef
 from daemon.core.ports import Channel
-from daemon.intake.fetch import (
-    Done,
-    Fetched,
-    Fetcher,
-    MarkPolicies,
-    Steps,
-    advance,
-    as_fetched,
-)
+from daemon.intake.fetch import Done, Fetched, Fetcher, Steps, advance, as_fetched
+from daemon.intake.new_letter import MarkPolicies
 from daemon.store.content import ContentFile, ContentStore
 from daemon.store.staging import Staged
 

@@ -23,7 +23,8 @@ from daemon.core.model import Outcome
 from daemon.core.ports import Destination, Mailbox
 from daemon.delivery.dispatch import Dispatch
 from daemon.intake.carrier import Carrier
-from daemon.intake.fetch import Fetcher, MarkPolicies
+from daemon.intake.fetch import Fetcher
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake, IntakeSummary
 from daemon.routing.table import Table, parse_table

@@ -13,7 +13,7 @@ import pytest
 
 from daemon.core.model import Delivery, DeliveryState, message_id
 from daemon.core.parcels import Receipt
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.rerouting import Rerouter
 from daemon.routing.table import Table, parse_table
 from daemon.store import Changed, Store, results

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import SightingState
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.store import Store
 from daemon.store.content import ContentStore

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from daemon.core.ports import Channel, Listing
-from daemon.intake.fetch import MarkPolicies
 from daemon.intake.listing import abreast
+from daemon.intake.new_letter import MarkPolicies
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import TABLE, Clock, new_intake

@@ -18,7 +18,7 @@ from daemon.core.errors import LetterGone, MailboxUnavailable
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.ports import Channel
 from daemon.intake import reconcile as reconcile_module
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store

@@ -12,7 +12,7 @@ import pytest
 from daemon.core.completeness import PLACES, Account, ChannelState
 from daemon.core.errors import AccessRefused, LetterGone, MailboxUnavailable
 from daemon.core.parties import MailboxParty
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.monitoring.completeness import Completeness, completeness

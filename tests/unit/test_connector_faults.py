@@ -32,7 +32,7 @@ from daemon.delivery.dedup import DedupCleanup
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.marks import MarkSender
 from daemon.delivery.pickup import Pickups
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Reconciliation
 from daemon.intake.refetch import Refetch

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from daemon.core.model import MarkKind, MarkState, Policy, SightingState, message_id
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from daemon.core.file_kinds import HEAD, is_text, kind_of
 from daemon.core.filenames import is_plain_name, safe_name
 from daemon.core.model import Letter
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import Clock, new_intake

@@ -19,7 +19,7 @@ from daemon.core.model import (
     delivery_id,
     message_id,
 )
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.store import Store
 from daemon.store.content import ContentStore

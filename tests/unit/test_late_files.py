@@ -22,9 +22,9 @@ from daemon.core.model import (
     PartState,
     message_id,
 )
-from daemon.intake.fetch import MarkPolicies
 from daemon.intake.file_retries import GIVEN_UP_AFTER
 from daemon.intake.late_files import LateFiles
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.runtime.heartbeat import mailbox_with_heartbeat
 from daemon.store import Store

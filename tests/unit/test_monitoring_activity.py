@@ -21,7 +21,7 @@ from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import AccessRefused, MailboxUnavailable, TemporaryFailure
 from daemon.core.model import Outcome, SightingState
 from daemon.core.settings import DestinationSettings
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.runtime import process_usage
 from daemon.runtime.metrics import Histogram
 from daemon.runtime.process_usage import usage_of_this_process

@@ -25,7 +25,7 @@ from daemon.core.errors import AccessRefused, MailboxUnavailable
 from daemon.core.model import MarkKind, PartState, Policy, SightingState
 from daemon.core.settings import MailboxSettings
 from daemon.delivery.marks import MarkSender
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.monitoring.problems import Problem, find_problems
 from daemon.store import Store

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.model import DeliveryState, MessageKind, Policy, message_id
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.notices import Notices, notice_id
 from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table

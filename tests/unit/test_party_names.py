@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from daemon.config.loader import MailboxConfiguration
-from daemon.core.model import NOTICE_SUFFIX
+from daemon.core.notice_ids import NOTICE_SUFFIX
 from daemon.core.parties import MailboxParty
 from daemon.core.settings import MailboxSettings
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.party_names import KnownNames
 from daemon.intake.rerouting import facts_of_stored
 from daemon.routing.explain import explain

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.core.model import DeliveryState, MessageKind
 from daemon.core.times import LAST
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.monitoring import passages
 from daemon.monitoring.passages import SharedPassageTimes, passage_times
 from daemon.store import Store

@@ -14,8 +14,8 @@ from daemon.core.bookkeeping import Bookmark
 from daemon.core.poll_interval import PollBounds, newest_letter
 from daemon.core.ports import Channel
 from daemon.core.settings import MailboxSettings
-from daemon.intake.fetch import MarkPolicies
 from daemon.intake.mailboxes import PolledMailbox
+from daemon.intake.new_letter import MarkPolicies
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, PARTY, SENDER, TAX, Clock, new_intake

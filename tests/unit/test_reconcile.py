@@ -14,7 +14,7 @@ import pytest
 from daemon.core.errors import LetterGone, MailboxUnavailable
 from daemon.core.model import SightingState
 from daemon.core.ports import Channel
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store

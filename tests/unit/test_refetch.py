@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.core.model import Attachment, MarkState, Part, PartState, Policy, message_id
 from daemon.delivery.marks import MarkSender
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.refetch import Asked, Refetch
 from daemon.store import Store

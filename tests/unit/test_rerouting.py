@@ -7,7 +7,7 @@ import pytest
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DeliveryState, MarkState, Policy, delivery_id
 from daemon.core.parcels import Receipt
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.rerouting import Rerouter
 from daemon.routing.decide import OPERATOR
 from daemon.routing.table import Table

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.core.errors import OperatorError
 from daemon.core.model import DeliveryState, MarkState, Policy, delivery_id
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from tests.unit.conftest import NOW
 from tests.unit.office import (
     FOR_OLA,

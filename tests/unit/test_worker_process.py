@@ -27,7 +27,7 @@ from daemon.core.model import DeliveryState, LetterRef
 from daemon.core.ports import Destination
 from daemon.core.settings import MailboxSettings
 from daemon.intake.carrier import Carried
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.worker.messages import (
     Chunk,
     ChunkEnded,

@@ -18,7 +18,7 @@ from daemon.core.errors import DiskFull
 from daemon.core.model import LetterRef
 from daemon.core.pacing import PaceNumbers
 from daemon.intake.carrier import Carried, CarryProgress
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.worker.messages import (
     Chunk,
     ChunkEnded,

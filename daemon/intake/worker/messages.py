@@ -11,7 +11,7 @@ from daemon.config.loader import Configuration
 from daemon.core.errors import PostmottakError
 from daemon.core.pacing import PaceNumbers
 from daemon.intake.carrier import Carried, CarryProgress, Work
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.routing.table import Table
 from daemon.runtime.process_usage import ProcessUsage
 

@@ -35,8 +35,9 @@ from daemon.intake.carrier import (
     note_skipped,
     place_of,
 )
-from daemon.intake.fetch import Fetched, MarkPolicies
+from daemon.intake.fetch import Fetched
 from daemon.intake.mailboxes import poll_heartbeat
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.worker.messages import Chunk, TimeNow, UseSnapshot, pack_snapshot
 from daemon.intake.worker.worker_client import WorkerClient, WorkerEnded
 from daemon.intake.worker.worker_supervisor import WorkerSupervisor

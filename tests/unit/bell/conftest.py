@@ -20,8 +20,8 @@ from connectors.sandbox.letters import PretendLetter
 from daemon.core.bookkeeping import BellRecord
 from daemon.core.model import SightingState
 from daemon.intake.bell_rounds import BellRounds, RoundParts, RoundSummary
-from daemon.intake.fetch import MarkPolicies
 from daemon.intake.mailboxes import PolledMailbox
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.reconcile import Reconciliation
 from daemon.store import Store
 from daemon.store.content import ContentStore

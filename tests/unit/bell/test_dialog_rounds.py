@@ -15,8 +15,8 @@ from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.dialogs import PretendTransmission
 from connectors.sandbox.letters import PretendLetter
 from daemon.intake.bell_rounds import BellRounds, RoundParts
-from daemon.intake.fetch import MarkPolicies
 from daemon.intake.mailboxes import PolledMailbox
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.reconcile import Reconciliation
 from daemon.store import Store
 from daemon.store.content import ContentStore

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from connectors.sandbox.dialogs import PretendTransmission
 from daemon.core.ports import Discovers
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.reconcile import Reconciliation
 from tests.connectors.altinn3_post import CONFIDENTIAL, PARTY, TAX
 from tests.sweeps.dialog_sweep import Proof, opened

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from connectors.sandbox.dialogs import DialogFile, PretendAddress, PretendTransmission
 from daemon.core.document import letter_document
 from daemon.core.model import message_id
-from daemon.intake.fetch import MarkPolicies
+from daemon.intake.new_letter import MarkPolicies
 from daemon.store.content import ContentStore
 from tests.connectors.dialog_post import (
     SCOPE,
