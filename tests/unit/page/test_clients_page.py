@@ -18,7 +18,9 @@ from tests.unit.page.conftest import Site
 
 READ, REFUSED, GONE = "991825827", "974761076", "974760673"
 ROW = re.compile(r'data-testid="client" data-party="(\d+)" data-missing="(true|false)"')
-KNOWN = re.compile(r'data-testid="(ordinary|confidential)" data-known="(\w+)"')
+KNOWN = re.compile(
+    r'data-testid="delegated" data-package="(ordinary|confidential)" data-known="(\w+)"'
+)
 
 
 def fill(site: Site, parties: Iterable[str] = (READ, REFUSED, GONE)) -> None:
