@@ -13,6 +13,7 @@ thread by itself.
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import importlib
 import json
 import os
@@ -25,7 +26,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -72,24 +73,24 @@ def _import_everything() -> None:
 
 
 def do_what_each_fork_would_do() -> None:
-    """Build Typer's commands and SQLAlchemy's mappers, as every process does once at its start.
+    """Build SQLAlchemy's mappers, as every process does once at its start.
 
     What is there by now is then left out of garbage collections. They would look at each object in
     each fork, and the kernel would copy every page of it.
     """
-    import gc
-    from functools import cache
-
-    import typer.main
     from sqlalchemy.orm import configure_mappers
 
-    from daemon.cli import app
-
-    typer.main.get_command = cache(typer.main.get_command)
-    typer.main.get_command(app)
     configure_mappers()
     gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+def _build_commands_once() -> None:
+    """Typer builds all commands each time that it is called, which a process does once."""
+    import typer.main
+
+    typer.main.get_command = cache(typer.main.get_command)
 
 
 def _rehearse() -> None:
@@ -218,7 +219,9 @@ if __name__ == "__main__":
         thread_pool.ThreadPool = OneThread  # type: ignore[misc,assignment]
         # what is imported from now on gets it
         concurrent.futures.ThreadPoolExecutor = OneThread  # type: ignore[misc,assignment]
+    gc.disable()  # what is imported stays, and would be looked at again and again
     _import_everything()
+    _build_commands_once()
     _rehearse()
     do_what_each_fork_would_do()
     _serve()

@@ -47,10 +47,10 @@ _MOST_REPEATS = 6
 
 
 class Sweep:
-    """Runs points one after the other, with a warm process of its own."""
+    """Runs points one after the other, with a warm process of its own or with another's."""
 
-    def __init__(self) -> None:
-        self._warm = Warm(one_thread=True)
+    def __init__(self, warm: Warm | None = None) -> None:
+        self._warm, self._is_own = warm or Warm(one_thread=True), warm is None
         self._database = self._empty_database()
 
     def watch(self) -> list[Point]:
@@ -87,8 +87,9 @@ class Sweep:
         return Result(point=point, struck=struck, faults=tuple(found), repeats=repeats)
 
     def close(self) -> None:
-        """End the warm process."""
-        self._warm.close()
+        """End the warm process, if it is its own."""
+        if self._is_own:
+            self._warm.close()
 
     def _empty_database(self) -> bytes:
         """A database with its tables and no letter: making the tables does not belong to the run

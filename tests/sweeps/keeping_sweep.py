@@ -42,10 +42,13 @@ from tests.sweeps.strike import (
 
 
 class Keeping:
-    """Runs points one after the other, each on a copy of an installation that has worked."""
+    """Runs points one after the other, each on a copy of an installation that has worked.
 
-    def __init__(self) -> None:
-        self._warm = Warm(one_thread=True)
+    With a warm process of its own, or with another's.
+    """
+
+    def __init__(self, warm: Warm | None = None) -> None:
+        self._warm, self._is_own = warm or Warm(one_thread=True), warm is None
         self._folder = tempfile.TemporaryDirectory(prefix="keeping-")
         (Path(self._folder.name) / "template").mkdir()
         self.place = Place.build(Path(self._folder.name) / "template", self._warm)
@@ -95,8 +98,9 @@ class Keeping:
         return ended.code, ended.output + ended.errors
 
     def close(self) -> None:
-        """End the warm process, and remove the installation."""
-        self._warm.close()
+        """End the warm process, if it is its own, and remove the installation."""
+        if self._is_own:
+            self._warm.close()
         self._folder.cleanup()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import system_calls
+from tests.processes.warm import Warm
 from tests.sweeps.crash_sweep import Sweep
 from tests.sweeps.dialog_sweep import opened
 from tests.sweeps.drop_reader import race
@@ -33,13 +34,18 @@ def _why_not() -> str:
 
 
 @pytest.fixture(scope="module")
-def sweep() -> Iterator[Sweep]:
-    """A sweep; skips where nothing can be traced."""
+def warm() -> Iterator[Warm]:
+    """The process that both sweeps strike; skips where nothing can be traced."""
     if why := _why_not():
         pytest.skip(why)
-    found = Sweep()
-    yield found
-    found.close()
+    with Warm(one_thread=True) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def sweep(warm: Warm) -> Sweep:
+    """A sweep."""
+    return Sweep(warm)
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +89,9 @@ def test_a_process_of_the_service_that_is_killed(
 
 
 @pytest.fixture(scope="module")
-def keeping() -> Iterator[Keeping]:
-    """A sweep over keeping; skips where nothing can be traced."""
-    if why := _why_not():
-        pytest.skip(why)
-    found = Keeping()
+def keeping(warm: Warm) -> Iterator[Keeping]:
+    """A sweep over keeping."""
+    found = Keeping(warm)
     yield found
     found.close()
 
