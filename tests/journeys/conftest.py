@@ -45,7 +45,7 @@ sys.exit(code)
 
 
 @cache
-def _warm(python: str) -> Warm:
+def warm_process(python: str) -> Warm:
     """Most commands are forks of one process, for Python's start takes longer than what most of
     them do."""
     warm = Warm(python=python)
@@ -98,11 +98,12 @@ class Journey:
     def run(self, *arguments: str, crash: str = "") -> Ended:
         """Run a command to its end; with `crash`, it kills itself at that point (see
         crash_at.py)."""
-        warm = _warm(self._python)
+        warm = warm_process(self._python)
         try:
             return warm.run(self.scene.configuration, *arguments, crash=crash)
         except BaseException:
-            _warm.cache_clear()  # the command may still run: others must not get its end for theirs
+            # the command may still run: others must not get its end for theirs
+            warm_process.cache_clear()
             atexit.unregister(warm.close)
             warm.close()
             raise

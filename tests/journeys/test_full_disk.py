@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import Journey
-from tests.processes.warm import Warm
+from tests.journeys.conftest import PYTHON, Journey, warm_process
 
 _SIZE = 2 << 20
 _ROOM = 40 << 10
@@ -61,23 +60,23 @@ def test_no_room(journey: Journey, small: Path) -> None:
     with room, the same commands work."""
     journey.publish(3)
     here, second = journey.scene.configuration, _store_on(small, journey)
-    with Warm() as warm:
-        assert warm.run(here, "poll").code == 0
-        letter = warm.run(here, "messages", "list", "--json").json[0]["id"]
-        assert warm.run(here, "backup", "kept").code == 0
-        for configuration, arguments, room, code in (
-            (here, ("backup", str(small / "backup")), _ROOM, 4),
-            (second, ("restore", "kept"), _ROOM, 4),
-            (here, ("messages", "export", letter, "-o", str(small / "letter.zip")), 0, 1),
-            (here, ("init", str(small / "new")), 0, 1),
-        ):
-            _fill(small, room)
-            ended = warm.run(configuration, *arguments)
-            assert (ended.code, _made(small)) == (code, {"other"}), ended
-            (line,) = ended.errors.splitlines()
-            assert "No space left" in line or "no space left" in line or "is full" in line
-            (small / "other").unlink()
-            assert warm.run(configuration, *arguments).code in {0, 3}
-            assert _made(small)
-            for path in small.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    warm = warm_process(PYTHON)
+    assert warm.run(here, "poll").code == 0
+    letter = warm.run(here, "messages", "list", "--json").json[0]["id"]
+    assert warm.run(here, "backup", "kept").code == 0
+    for configuration, arguments, room, code in (
+        (here, ("backup", str(small / "backup")), _ROOM, 4),
+        (second, ("restore", "kept"), _ROOM, 4),
+        (here, ("messages", "export", letter, "-o", str(small / "letter.zip")), 0, 1),
+        (here, ("init", str(small / "new")), 0, 1),
+    ):
+        _fill(small, room)
+        ended = warm.run(configuration, *arguments)
+        assert (ended.code, _made(small)) == (code, {"other"}), ended
+        (line,) = ended.errors.splitlines()
+        assert "No space left" in line or "no space left" in line or "is full" in line
+        (small / "other").unlink()
+        assert warm.run(configuration, *arguments).code in {0, 3}
+        assert _made(small)
+        for path in small.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
