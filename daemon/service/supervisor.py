@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -27,12 +27,10 @@ from daemon.core.errors import (
     PostmottakError,
     StoreBusy,
 )
-from daemon.core.ports import Channel
 from daemon.delivery.canary import CANARIES
 from daemon.delivery.pickup import PICKUPS
 from daemon.delivery.reminders import REMINDERS
-from daemon.intake.late_files import ask_again
-from daemon.intake.mailboxes import PolledMailbox, batches_of_parties, poll_heartbeat
+from daemon.intake.mailboxes import PolledMailbox, poll_heartbeat
 from daemon.intake.worker.worker_supervisor import WORKERS
 from daemon.maintenance.housekeeping import HOUSEKEEPING
 from daemon.monitoring.alerts import ALERTS
@@ -47,9 +45,10 @@ from daemon.service.app import App
 from daemon.service.bell_loop import run_by_bell
 from daemon.service.housekeeping_loop import TIDY_EVERY, run_housekeeping
 from daemon.service.monitoring_endpoint import monitoring_server
+from daemon.service.poll_loop import RECONCILE, RECONCILE_EVERY, PollLoop
 from daemon.service.push import Push
 from daemon.service.reload import LOOK, Reload
-from daemon.service.room import Room, without_room
+from daemon.service.room import Room
 from daemon.service.stack import load
 from daemon.service.status_line import StatusLine
 from daemon.service.upkeep import release_cut_off
@@ -63,12 +62,11 @@ _LOOK_AT_OUTBOX = 60.0  # seconds; a new letter wakes it, so this is for what be
 # fixed cost
 _GATHER = 0.05
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
-_RECONCILE_EVERY = timedelta(days=1)
 _SELF_CHECK = 10.0  # seconds between checks of every thread, if the watchdog needs no shorter time
 _LOOK_AT_LOCK = 30.0  # seconds
 _REPORT_BUSY = 10.0  # seconds after which a wait for the store is logged
 _CLOCK_BEAT = timedelta(seconds=30)
-_CLOCK, _RELOAD, _RECONCILE = "clock", "reload", "reconcile"
+_CLOCK, _RELOAD = "clock", "reload"
 
 
 class Supervisor:
@@ -105,8 +103,6 @@ class Supervisor:
         self._status = StatusLine(self._notifier, self._parts)
         self._alerter = app.alerter(self._reload.current_faults)
         self._alerter.on_health = self._status.show_health
-        self._poll_problems: dict[str, Sequence[str]] = {}
-        """By mailbox and the first party of a group: what was wrong with its last poll."""
         self._room = Room(app.problems)
         self._monitoring = monitoring_server(app, self._reload.current_faults, self._alerter.shared)
         self._pickups = app.pickup_watch()
@@ -141,7 +137,7 @@ class Supervisor:
         """
         self._app.store.wait_until(self._stopping, self._store_is_busy)
         threads = self._threads()
-        self._schedule.every(_RECONCILE_EVERY, _RECONCILE, self._reconcile_due.set)
+        self._schedule.every(RECONCILE_EVERY, RECONCILE, self._reconcile_due.set)
         self._schedule.every(TIDY_EVERY, HOUSEKEEPING, self._housekeeping_wake.wake_up)
         self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
         self._tick()
@@ -294,74 +290,25 @@ class Supervisor:
         self._outbox_wake.wake_up()
 
     def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
-        """Poll repeatedly, a few parties at a time, so that calls are spread over the interval."""
+        """Fetch the letters of a mailbox as it is told of them, or by polling it."""
         stored, changed = self._outbox_wake.wake_up, self._alerter.changed.set
         parts = self._room, self._status, self._stopping, stored, changed, wake
-        if run_by_bell(self._app, box, *parts):
-            return
-        name = poll_heartbeat(box.mailbox.name)
-        with without_room("only the known resources are read"):
-            self._app.resources.refresh(box.mailbox.name)
-        groups = batches_of_parties(box.mailbox.channels())
-        self._schedule.every(box.turn_every / len(groups), name, wake.wake_up)
-        with without_room("it is not known whether a comparison is due"):
-            if self._app.is_comparison_due(_RECONCILE_EVERY):
-                # a service that is restarted every day would never compare otherwise
-                self._reconcile_due.set()
-        while not self._stopping.is_set():
-            for group in groups:
-                due = box.due(self._app.store.bookmarks, group, self._app.clock())
-                if due or not group:
-                    self._poll(box, due)
-                if self._stopping.is_set():
-                    return
-                self._outbox_wake.wake_up()
-                longest = 2 * box.turn_every.total_seconds() / len(groups)
-                self._app.heartbeats.beat_for_wait(name, longest)
-                wake.wait(longest)
-                self._app.heartbeats.beat(name)
-            if self._reconcile_due.is_set():
-                self._reconcile_due.clear()
-                self._reconcile()
-            with without_room("only the known resources are read"):
-                self._app.resources.refresh(box.mailbox.name)
-            # the same parties, so as many groups as before
-            groups = batches_of_parties(box.mailbox.channels())
+        if not run_by_bell(self._app, box, *parts):
+            self._polls(box, wake).run()
 
-    def _poll(self, box: PolledMailbox, channels: Sequence[Channel]) -> None:
-        # a group keeps its parties, but not its channels
-        who = f"{box.mailbox.name} {channels[0].party if channels else ''}"
-        try:
-            summary = self._app.intake.poll(
-                box.mailbox, box.policies, self._stopping, channels, self._outbox_wake.wake_up
-            )
-            beat = partial(self._app.heartbeats.beat, poll_heartbeat(box.mailbox.name))
-            ask_again(self._app.intake, box.mailbox, self._stopping, beat)
-        except DiskFull as error:
-            self._room.lacks("fetched", error, who)
-            return
-        self._room.found("fetched", who, certain=not summary.unreachable)
-        _log.info(
-            "polled",
-            mailbox=box.mailbox.name,
-            channels=len(channels),
-            listed=summary.listed,
-            stored=summary.stored,
-            problems=len(summary.problems),
+    def _polls(self, box: PolledMailbox, wake: WakeEvent) -> PollLoop:
+        return PollLoop(
+            app=self._app,
+            box=box,
+            room=self._room,
+            status=self._status,
+            schedule=self._schedule,
+            stopping=self._stopping,
+            stored=self._outbox_wake.wake_up,
+            changed=self._alerter.changed.set,
+            wake=wake,
+            reconcile_due=self._reconcile_due,
         )
-        self._status.show_poll(box.mailbox.name, summary.stored, self._app.clock())
-        if self._poll_problems.get(who, []) != summary.problems:
-            self._poll_problems[who] = summary.problems
-            self._alerter.changed.set()
-
-    def _reconcile(self) -> None:
-        """Compare the mailboxes with the store; on a full disk, again after the next round."""
-        try:
-            self._app.reconcile(self._stopping, bells=False)
-            self._room.found("fetched", _RECONCILE)
-        except DiskFull as error:
-            self._room.lacks("fetched", error, _RECONCILE)
-            self._reconcile_due.set()
 
     def _dispatch_loop(self) -> None:
         while not self._stopping.is_set():

@@ -18,6 +18,7 @@ from daemon.core.ports import Channel
 from daemon.runtime.schedule import WakeEvent
 from daemon.service import housekeeping_loop, room
 from daemon.service.app import App
+from daemon.service.poll_loop import PollLoop
 from daemon.service.resource_watch import ResourceWatch
 from daemon.service.supervisor import Supervisor
 from daemon.store.bookmarks import Bookmarks
@@ -47,34 +48,39 @@ def once_full(then: Any) -> Callable[..., Any]:
     return answer
 
 
+def _polls(service: Supervisor) -> PollLoop:
+    """The loop of the only mailbox."""
+    return service._polls(service._app.polled_mailboxes[0], service._wakes[0])
+
+
 def test_room_for_others_is_no_room(
     parts: App, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one group's large attachment cannot be written, the polls of another group, and polls
     that reach nothing, leave the alert; it ends when that group's letter is stored."""
-    service, (box,) = Supervisor(parts), parts.polled_mailboxes
+    polls = _polls(Supervisor(parts))
     stage = parts.content.stage
     monkeypatch.setattr(parts.intake.fetcher.content, "stage", once_full(None))
-    service._poll(box, [TAX])
+    polls._poll([TAX])
     assert full(parts) == ["fetched"]
-    service._poll(box, [OTHER])
+    polls._poll([OTHER])
     assert full(parts) == ["fetched"]
     mailbox.fails["list", "skatt"] = iter([AWAY])
-    service._poll(box, [TAX])
+    polls._poll([TAX])
     assert full(parts) == ["fetched"]
     monkeypatch.setattr(parts.intake.fetcher.content, "stage", stage)
-    service._poll(box, [TAX])
+    polls._poll([TAX])
     assert full(parts) == []
 
 
 def test_a_comparison_is_repeated(parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison that found no room is due again, not a day later, and its success ends the
     alert."""
-    service = Supervisor(parts)
+    polls = _polls(Supervisor(parts))
     monkeypatch.setattr(parts, "reconcile", once_full([]))
-    service._reconcile()
-    assert (full(parts), service._reconcile_due.is_set()) == (["fetched"], True)
-    service._reconcile()
+    polls.reconcile()
+    assert (full(parts), polls.reconcile_due.is_set()) == (["fetched"], True)
+    polls.reconcile()
     assert full(parts) == []
 
 
@@ -133,8 +139,8 @@ def test_a_poll_needs_no_more_than_room_for_letters(
         polled.set()
         service._stopping.set()
 
-    monkeypatch.setattr(service, "_poll", poll)
-    service._poll_loop(parts.polled_mailboxes[0], service._wakes[0])
+    monkeypatch.setattr(PollLoop, "_poll", poll)
+    _polls(service).run()
     assert polled.is_set()
 
 
@@ -159,5 +165,5 @@ def test_the_start_needs_no_room(parts: App, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_group_without_channels(parts: App) -> None:
     """A mailbox that has no channel at the moment is polled like any other."""
-    Supervisor(parts)._poll(parts.polled_mailboxes[0], [])
+    _polls(Supervisor(parts))._poll([])
     assert full(parts) == []
