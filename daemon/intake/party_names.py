@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from daemon.config.loader import Configuration, MailboxConfiguration
 from daemon.store import Store
@@ -20,12 +21,14 @@ class KnownNames:
     """Names from the configuration, and else as they were found for the mailbox.
 
     May be called from several threads. A number without a name is looked up each time, because
-    another process may just have found it. Raises StoreError.
+    another process may just have found it; but once where the configuration lists whose mail it is:
+    nobody looks for organisations then. Raises StoreError.
     """
 
-    def __init__(self, store: Store, mailboxes: Iterable[MailboxConfiguration]) -> None:
+    def __init__(self, store: Store, mailboxes: Collection[MailboxConfiguration]) -> None:
         self._store = store
         self._configured = {each.name: dict(each.settings.party_names) for each in mailboxes}
+        self._listed = {each.name: frozenset(each.settings.organisations) for each in mailboxes}
         self._found: dict[tuple[str, str], tuple[str, float]] = {}
 
     def __call__(self, mailbox: str, party: str) -> str:
@@ -36,7 +39,9 @@ class KnownNames:
         if until > time.monotonic():
             return name
         name = self._store.mailbox_parties.name_of(mailbox, party)
-        if name:
+        if party in self._listed.get(mailbox, ()):
+            self._found[mailbox, party] = name, math.inf
+        elif name:
             self._found[mailbox, party] = name, time.monotonic() + _FRESH
         return name
 

@@ -38,6 +38,12 @@ SECRETS = table_of(TABLE_TEXT.replace("[[route]]", BY_NAME_SECRETLY + "[[route]]
 LISTED = replace(SECRET, fetch_confidential=False)
 
 
+class ListedSettings(MailboxSettings):
+    """Settings of a mailbox whose organisations are listed."""
+
+    parties: tuple[str, ...]
+
+
 def call(store: Store, name: str, party: str = PARTY) -> None:
     store.mailbox_parties.save(
         [MailboxParty(mailbox="memory", party=party, name=name, found_at=NOW)]
@@ -134,3 +140,23 @@ def test_a_notice_goes_by_the_name(desk: Desk, store: Store) -> None:
     notice = store.queries.message(f"s{NOTICE_SUFFIX}")
     assert notice.party_name == "Nordre Bakeri AS"
     assert newest_decision(store, notice.external_id).route == "hemmelig bakeri"
+
+
+def test_the_names_of_listed_organisations_are_looked_up_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the configuration lists the organisations, nobody finds names: a letter costs no
+    query."""
+    settings = ListedSettings(parties=(PARTY,))
+    names = KnownNames(
+        store, [MailboxConfiguration(name="memory", type="folder", settings=settings)]
+    )
+    asked: list[str] = []
+
+    def name_of(_: object, __: str, party: str) -> str:
+        asked.append(party)
+        return ""
+
+    monkeypatch.setattr(type(store.mailbox_parties), "name_of", name_of)
+    assert [names("memory", PARTY) for _ in range(3)] == ["", "", ""]
+    assert len(asked) == 1
