@@ -13,6 +13,7 @@ from sqlmodel import Session
 from daemon.core.awaited import AwaitedLetter, Reminder
 from daemon.core.bookkeeping import Bookmark, DeadlineWarning, RoutingVersion
 from daemon.core.digests import Digest, DigestRound
+from daemon.core.missing_files import MissingFile, OpeningRow
 from daemon.core.model import Delivery, DeliveryState, Mark, MarkState, Message
 from daemon.core.times import norwegian_day
 from daemon.store.database import Database, table_of
@@ -22,6 +23,8 @@ _MESSAGES, _DELIVERIES = table_of(Message), table_of(Delivery)
 _MARKS, _BOOKMARKS, _VERSIONS = table_of(Mark), table_of(Bookmark), table_of(RoutingVersion)
 _AWAITED, _REMINDERS = table_of(AwaitedLetter), table_of(Reminder)
 _WARNINGS, _DIGESTS, _ROUNDS = (table_of(kind) for kind in (DeadlineWarning, Digest, DigestRound))
+_ASKED_AGAIN = (table_of(MissingFile), table_of(OpeningRow))
+"""What a mailbox is asked for again."""
 _MAILS = (_REMINDERS, _WARNINGS, _DIGESTS)
 """What is mailed to people, by when it is tried."""
 _UNDONE = _DELIVERIES.c.state.in_(
@@ -69,6 +72,8 @@ class Stamps:
                 (_DELIVERIES, "created_at", _UNDONE),
                 (_DELIVERIES, "due_at", _WAITING),
                 (_MARKS, "due_at", _NOT_DONE),
+                *((each, "since", each.c.due_at.is_not(None)) for each in _ASKED_AGAIN),
+                *((each, "due_at", None) for each in _ASKED_AGAIN),
                 (_AWAITED, "begun_at", _AWAITED.c.look_at.is_not(None)),
                 (_AWAITED, "rejected_at", None),
                 (_AWAITED, "look_at", None),
@@ -95,6 +100,7 @@ class Stamps:
             for table, name, which in (
                 (_DELIVERIES, "due_at", _WAITING),
                 (_MARKS, "due_at", _NOT_DONE),
+                *((each, "due_at", None) for each in _ASKED_AGAIN),
                 (_AWAITED, "look_at", None),  # which only looks again
                 *((each, "try_at", None) for each in _MAILS),
             ):

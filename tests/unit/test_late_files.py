@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +33,7 @@ from daemon.runtime.heartbeat import mailbox_with_heartbeat
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.claiming import ENDS, LEASE
-from tests.unit.conftest import TABLE, Clock, new_intake
+from tests.unit.conftest import ROOT, TABLE, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
 KEY = message_id("altinn", "a")
@@ -176,6 +179,16 @@ def test_the_wait_that_was_asked_for_is_kept(desk: Desk) -> None:
     assert desk.file.reason == "the host is down"
 
 
+def test_a_clock_that_was_wrong_makes_nobody_wait(desk: Desk) -> None:
+    """What is due in a time that was never is due when the clock is right again."""
+    right = desk.clock()
+    desk.ask(days=10)
+    desk.clock.now = right
+    assert desk.store.stamps.pull_back(right, timedelta(days=1)) > 0
+    desk.mailbox.fails.clear()
+    assert desk.ask() == 1
+
+
 def test_what_no_retry_helps_is_not_asked_for(
     store: Store, content: ContentStore, clock: Clock
 ) -> None:
@@ -230,6 +243,14 @@ def test_a_kill_at_any_step_repeats_work_and_loses_nothing(
 
 def _killed(*_: Any) -> None:
     raise Killed
+
+
+def test_a_process_that_is_killed_repeats_work_and_loses_nothing(tmp_path: Path) -> None:
+    """SIGKILL before and after each step: the file is here in the end, and was sent once more."""
+    command = [sys.executable, "-m", "tests.processes.late_files", str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count(": right") == 8
 
 
 class OpeningMailbox(MemoryMailbox):
