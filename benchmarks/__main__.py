@@ -17,6 +17,7 @@ from benchmarks.bell import bell
 from benchmarks.fast import fast, is_shortened
 from benchmarks.ladder import ladder
 from benchmarks.memory import idle, memory
+from benchmarks.neighbours import neighbours
 from benchmarks.page import page
 from benchmarks.report import Figure
 from benchmarks.routing import routing
@@ -29,6 +30,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "fast": fast,
     "throughput": throughput,
     "latency": latency,
+    "neighbours": neighbours,
     "memory": memory,
     "stored": stored,
     "size": size,

@@ -1,8 +1,8 @@
 """The pretend Altinn as a separate process, so that its work is not counted as the service's.
 
 It still shares the machine. Run as `python -m benchmarks.other_side FOLDER LETTERS SIZE LATENCY
-PARTIES`; writes a scene into FOLDER, prints a line when it is ready, and serves until its standard
-input ends.
+PARTIES TROUBLE`; writes a scene into FOLDER, prints a line when it is ready, and serves until its
+standard input ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.routing import organisation
+from benchmarks.trouble import make_trouble
 from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resources
@@ -29,14 +30,20 @@ _SMALL = 1 << 20  # bytes; larger contents are generated while they are sent
 
 @contextmanager
 def other_side(
-    folder: Path, *, letters: int, size: int, latency: float = 0.0, parties: int = 1
+    folder: Path,
+    *,
+    letters: int,
+    size: int,
+    latency: float = 0.0,
+    parties: int = 1,
+    trouble: str = "",
 ) -> Iterator[Path]:
     """Serve `letters` letters, each with an attachment of `size` bytes, until the block ends.
 
-    `latency` is in seconds for each call. Yields the folder with the key, the configuration and the
-    routing table.
+    `latency` is in seconds for each call; `trouble` is one of benchmarks/trouble.py. Yields the
+    folder with the key, the configuration and the routing table.
     """
-    arguments = [str(folder), str(letters), str(size), str(latency), str(parties)]
+    arguments = [str(folder), str(letters), str(size), str(latency), str(parties), trouble]
     command = [sys.executable, "-m", "benchmarks.other_side", *arguments]
     with subprocess.Popen(  # noqa: S603  # our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -107,6 +114,7 @@ def _main(folder: str, arguments: Sequence[str]) -> None:
         contents = made_up_contents(letters, size) if size <= _SMALL else [size] * letters
         for letter in letters_of(contents, scene.party, datetime.now(UTC)):
             altinn.publish(letter)
+        make_trouble(altinn, scene, arguments[4])
         altinn.latency = float(arguments[2])
         sys.stdout.write("ready\n")
         sys.stdout.flush()
