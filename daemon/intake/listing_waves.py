@@ -30,9 +30,12 @@ def listed_in_waves(
         while left:
             if not wait(left, timeout=_TOGETHER).done:
                 wait(left, return_when=FIRST_COMPLETED)
-            done = [each for each in left if each.done()]
-            left = [each for each in left if each not in done]
-            yield [found for each in done if (found := each.result())]
+            done = {each for each in left if each.done()}
+            ended, left = (
+                [each for each in left if each in done],
+                [each for each in left if each not in done],
+            )
+            yield [found for each in ended if (found := each.result())]
     finally:
         for each in left:
             each.cancel()
