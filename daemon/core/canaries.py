@@ -41,7 +41,7 @@ class Canary(SQLModel, table=True):
     by: str = Field(description="`service`, or the user who gave the command")
     step: CanaryStep = Field(sa_type=enum_column(CanaryStep))
     route: str = Field(default="", description="the route that would have decided")
-    sha256: str = Field(default="", description="of its attachment in the content store")
+    sha256: str = Field(default="", description="of its attachment, while it is stored")
     try_at: datetime = Field(description="when it may be tried or looked at next")
     give_up_at: datetime = Field(description="when its step is given up")
     delivered_at: datetime | None = None

@@ -32,7 +32,7 @@ from daemon.core.ports import (
     PickupState,
     SendsTests,
 )
-from daemon.core.times import has_passed, shifted
+from daemon.core.times import LAST, has_passed, shifted
 from daemon.delivery.sample_parcel import canary_parcel
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.routing.decide import decide
@@ -157,10 +157,19 @@ class CanarySender:
                 self._fail(canary, failure)
             if canary.step is CanaryStep.THROUGH:
                 canary.ended_at, canary.problem = self.clock(), ""
+            if canary.sha256 and (canary.delivered_at or canary.ended_at):
+                self._clear_store(canary)
             self.store.canaries.save(canary)
             if canary.step is before:
                 break
         self._log_end(canary)
+
+    def _clear_store(self, canary: Canary) -> None:
+        """Remove its attachment; while a backup or a check reads, that is left to housekeeping."""
+        with self.content.guarded(alone=True) as alone:
+            if alone:
+                self.content.remove(canary.sha256, LAST)
+        canary.sha256 = ""
 
     def _fail(self, canary: Canary, failure: PostmottakError) -> None:
         now = self.clock()
