@@ -59,6 +59,26 @@ def test_letters_are_shared(crew: Callable[..., Crew]) -> None:
     assert len(found.server.forked) == 2
 
 
+def test_no_more_workers_than_there_is_work_for(
+    crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is forked before there are letters, one for a few; all end in order when there has
+    been nothing for a while, and others begin with the next letters."""
+    found = crew()
+    found.supervisor.wake()
+    assert found.server.forked == []
+    assert found.carry(LETTERS[:9]).stored == 9
+    assert len(found.server.forked) == 1
+    assert found.carry(LETTERS).stored == len(LETTERS)
+    assert len(found.server.forked) == 2
+    with monkeypatch.context() as idle:
+        idle.setattr(worker_supervisor, "_IDLE", 0.0)
+        ended = [(each, True) for each in found.server.forked]
+        found.wait_for(lambda: sorted(found.released) == ended)
+    assert found.carry(LETTERS).stored == len(LETTERS)
+    assert not found.trouble
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_any_number_of_workers(crew: Callable[..., Crew], number: int) -> None:
     """One worker does what several do; a few letters make one chunk."""
@@ -155,9 +175,9 @@ def test_a_clock_that_was_set(crew: Callable[..., Crew], monkeypatch: pytest.Mon
     """Workers hear of it at once, also in the middle of a chunk."""
     monkeypatch.setattr(worker_supervisor, "_PING", 3600.0)
     found = crew()
-    found.wait_for(lambda: len(found.server.pinged) == 2)
+    found.carry(LETTERS)
     found.time = TimeNow(line=NOW + timedelta(hours=2), certain=False)
-    found.wait_for(lambda: found.server.pinged[2:] == [found.time, found.time])
+    found.wait_for(lambda: found.server.pinged[-2:] == [found.time, found.time])
 
 
 def test_the_calls_of_all_workers(crew: Callable[..., Crew]) -> None:
@@ -166,6 +186,7 @@ def test_the_calls_of_all_workers(crew: Callable[..., Crew]) -> None:
     slow = PaceNumbers(client="a", calls=3, waited=0.5, refused=1, rate=2.0)
     quick = PaceNumbers(client="b", calls=1, waited=0.0, refused=0, rate=math.inf)
     found = crew(paces=[slow, quick])
+    found.carry(LETTERS)
     twice = replace(slow, calls=6, waited=1.0, refused=2), replace(quick, calls=2)
     found.wait_for(lambda: found.supervisor.paces() == [*twice])
     found.server.kill(1)
@@ -189,8 +210,8 @@ def test_one_that_cannot_keep_anything(crew: Callable[..., Crew]) -> None:
 def test_a_release_without_room(crew: Callable[..., Crew]) -> None:
     """On a full disk a claim is released later."""
     found = crew(number=1)
+    found.carry(LETTERS)
     found.full.append(DiskFull("full"))
-    found.wait_for(lambda: bool(found.server.pipes))
     found.server.kill(1)
     found.wait_for(lambda: len(found.released) == 1)
     assert not found.failure

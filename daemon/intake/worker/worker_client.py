@@ -53,6 +53,8 @@ class WorkerClient:
         self.name, self.pid = name, pid
         self.load = 0
         """Chunks in hand; for the supervisor."""
+        self.idle_since = time.monotonic()
+        """Since when it has none; for the supervisor."""
         self.retires = False
         """Whether it gets no more chunks, and is replaced; for the supervisor."""
         self.is_killed = False

@@ -137,6 +137,7 @@ class WorkerPool:
             at_once=max(1, self._here.at_once() // lanes),
             pieces=pieces,
         )
+        self._supervisor.want(lanes)
         with ThreadPool(lanes, thread_name_prefix="carry") as pool:
             self._wait([pool.submit(self._carry_pieces, job) for _ in range(lanes)], mailbox.name)
         return job.carried

@@ -1,8 +1,8 @@
 """Keeps worker processes at work: replaces those that end, and ends those that hang.
 
-What a worker had claimed when it ended is released, with a crash on record for each delivery; what
-others have in hand is not touched. A worker that keeps ending is replaced at longer and longer
-intervals.
+They are forked when there is work for them, and end when there has been none for a while. What a
+worker had claimed when it ended is released, with a crash on record for each delivery; what others
+have in hand is not touched. A worker that keeps ending is replaced at longer and longer intervals.
 """
 
 from __future__ import annotations
@@ -36,9 +36,12 @@ _PING = 10.0  # seconds between pings
 CLOCK_HEARD_AFTER = timedelta(seconds=5)
 """How soon workers have the right time after a correction of the clock."""
 _SET = timedelta(minutes=1)  # a line that has moved by more is another one
+_IDLE = 600.0
+"""Seconds without work after which a worker ends: most organisations get a few letters a day."""
 _PATIENCE = 2.0  # seconds for workers to end; the fork server kills what is left
 _SOON = 3
 """Workers that may end in a row, without one that has stored anything, and be replaced at once."""
+_NOTHING = {"resident_bytes": 0, "virtual_bytes": 0, "open_files": 0}
 WORKERS = "workers"  # the name of its heartbeat
 
 
@@ -83,8 +86,13 @@ class WorkerSupervisor:
         backoff: Backoff,
         on_trouble: Callable[[bool], None] = do_nothing,
     ) -> None:
-        """Keep the parts; `on_trouble` is called with whether workers keep ending."""
+        """Keep the parts; there are at most `number` workers.
+
+        `on_trouble` is called with whether workers keep ending.
+        """
         self.number = number
+        self._wanted = 0
+        """How many there should be."""
         self._server, self._time_now, self._release = server, time_now, release
         self._backoff, self._on_trouble = backoff, on_trouble
         self.on_released: Callable[[], None] = do_nothing
@@ -105,6 +113,7 @@ class WorkerSupervisor:
         self._past_seconds = 0.0
         """Processor time of those that have ended."""
         self._past_paces: list[PaceNumbers] = []
+        self._last_usage: ProcessUsage | None = None
 
     @contextmanager
     def worker(self, stopping: threading.Event, *, alone: bool) -> Iterator[WorkerClient | None]:
@@ -119,9 +128,15 @@ class WorkerSupervisor:
             with self._changed:
                 if found:
                     found.load -= 1
+                    found.idle_since = time.monotonic()
                 if found is self._exclusive:
                     self._exclusive = None
                 self._changed.notify_all()
+
+    def want(self, number: int) -> None:
+        """Have as many at work, or all that there may be. They end when there is nothing to do."""
+        with self._changed:
+            self._want(number)
 
     def works(self) -> None:
         """Note that a worker has stored something, or carried a chunk."""
@@ -161,11 +176,13 @@ class WorkerSupervisor:
         return [each.name for each in self._all() if each.load]
 
     def usage(self) -> ProcessUsage | None:
-        """Return what all workers use together; None if nothing is known."""
+        """Return what all workers use together, and have used; None if there was none yet."""
         known = [each.usage for each in self._all() if each.usage]
         if not known:
-            return None
-        return ProcessUsage(
+            return self._last_usage and replace(
+                self._last_usage, cpu_seconds=self._past_seconds, **_NOTHING
+            )
+        self._last_usage = ProcessUsage(
             cpu_seconds=self._past_seconds + sum(each.cpu_seconds for each in known),
             resident_bytes=sum(each.resident_bytes for each in known),
             virtual_bytes=sum(each.virtual_bytes for each in known),
@@ -173,6 +190,7 @@ class WorkerSupervisor:
             files_limit=known[0].files_limit,
             started_at=min(each.started_at for each in known),
         )
+        return self._last_usage
 
     def paces(self) -> list[PaceNumbers]:
         """Return the pace of each client, as all workers said when they were last asked."""
@@ -194,8 +212,11 @@ class WorkerSupervisor:
     def _taken(self, stopping: threading.Event) -> WorkerClient | None:
         with self._changed:
             while not stopping.is_set():
-                free = [each for each in self._ready() if each is not self._exclusive]
-                if free:
+                ready = [each for each in self._ready() if each is not self._exclusive]
+                idle = [each for each in ready if not each.load]
+                if not ready:
+                    self._want(1)
+                if free := idle or ([] if self._is_forking() else ready):
                     found = min(free, key=lambda each: each.load)
                     found.load += 1
                     return found
@@ -207,6 +228,8 @@ class WorkerSupervisor:
             mine: WorkerClient | None = None
             while not stopping.is_set():
                 ready = self._ready()
+                if not ready:
+                    self._want(1)
                 if mine not in ready:
                     mine = None
                 if mine is None and ready and self._exclusive not in ready:
@@ -222,11 +245,22 @@ class WorkerSupervisor:
     def _ready(self) -> list[WorkerClient]:
         return [each for each in self._workers if not each.retires]
 
+    def _want(self, number: int) -> None:
+        wanted = min(self.number, number)
+        if wanted > self._wanted:
+            self._wanted = wanted
+            self._wake.set()
+
+    def _is_forking(self) -> bool:
+        """Whether another is about to be there. Called with the lock."""
+        return len(self._workers) < self._wanted and time.monotonic() >= self._next_fork
+
     def _look(self) -> None:
         if self._server.has_ended():
             raise WorkerLost(LOST)
         self._release_ended()
         self._fork_missing()
+        self._retire_idle()
         now, said = time.monotonic(), self._time_now()
         was_set = abs(said.line - self._said.line) >= _SET or said.certain != self._said.certain
         if was_set or now >= self._next_ping:
@@ -247,8 +281,16 @@ class WorkerSupervisor:
             worker.is_killed = True
             self._server.kill(worker.pid)
 
+    def _retire_idle(self) -> None:
+        now = time.monotonic()
+        with self._changed:
+            for each in self._ready():
+                if not each.load and now - each.idle_since >= _IDLE:
+                    each.retires = True
+                    self._wanted -= 1
+
     def _fork_missing(self) -> None:
-        while len(self._all()) < self.number and time.monotonic() >= self._next_fork:
+        while len(self._all()) < self._wanted and time.monotonic() >= self._next_fork:
             slot = min({*range(self.number)} - {slot_of(each.name) for each in self._all()})
             name = f"{process_name()}/{next(self._serials)}.{slot}"
             try:
