@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from daemon.config.loader import Configuration
 from daemon.core.canaries import Canary, CanaryStep
 from daemon.core.causes import incident_of, split_reason
-from daemon.core.times import has_passed
 from daemon.monitoring.problem import Problem, moment
 from daemon.store import Store
 
@@ -30,14 +29,14 @@ def of_canaries(configuration: Configuration, store: Store, now: datetime) -> It
     if settings:
         names = {name for name in names if settings.wants(name)}
     for each in store.canaries.newest_ended():
-        counts = settings is not None or not has_passed(_BY_HAND, each.begun_at, now)
+        counts = settings is not None or now - each.begun_at < _BY_HAND
         if each.destination in names and counts and not each.is_through:
             yield _stopped(each)
     if settings is None:
         return
     for each in store.canaries.newest():
         limit = 2 * settings.every + timedelta(hours=1)
-        if each.destination in names and has_passed(limit, each.begun_at, now):
+        if each.destination in names and now - each.begun_at > limit:
             yield Problem(
                 kind=KIND,
                 about=f"{each.destination} unsent",

@@ -240,8 +240,12 @@ def test_a_destination_that_cannot_be_sent_one(office: Office) -> None:
 
 
 def test_none_is_sent_any_more(office: Office) -> None:
-    """Where a canary is overdue, that is a problem itself."""
+    """Where a canary is overdue, that is a problem itself; one that another process, whose clock is
+    ahead, has just sent is not."""
     office.go_on(timedelta(hours=1))
+    earlier = office.clock() - timedelta(hours=2)
+    found = find_problems(office.active.configuration(), office.store, earlier)
+    assert not [each for each in found if each.kind == "canary"]
     office.clock.advance(days=3)
     found = find_problems(office.active.configuration(), office.store, office.clock())
     assert {each.about for each in found if each.kind == "canary"} == {
