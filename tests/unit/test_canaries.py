@@ -78,7 +78,7 @@ class Office:
         """Let time pass; the consumer takes everything at once, while it runs."""
         until = self.clock() + time
         while self.clock() < until:
-            self.clock.advance(minutes=10)
+            self.clock.advance(minutes=20)
             self.sender.look()
             if self.consumer_runs:
                 for each in self.dropped():
