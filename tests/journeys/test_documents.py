@@ -67,6 +67,8 @@ NOT_RUN = {
     "make bench BENCH=page": "takes long; its result is in the documents",
     "make bench BENCH=size": "takes long",
     "make bench BENCH=bell": "takes long; its result is in the documents",
+    "make bench BENCH=abreast": "takes long; its result is in the documents",
+    "make bench BENCH=neighbours": "takes long; its result is in the documents",
     "make bench BENCH=ladder": "takes long; its result is in the documents",
     "make bench BENCH=fast": "takes long; test_fast_bench.py runs what it consists of",
     "make power-cut": "takes long, and needs root; its result is in the documents",
@@ -75,6 +77,8 @@ NOT_RUN = {
     "make restore-sweep": _LONG,
     "make keeping-sweep": _LONG,
     "make ladder-sweep": _LONG,
+    "make dialog-sweep": _LONG,
+    "make kill-storm": _LONG,
     "pipx install dist/postmottak-*.whl": f"{_NO_PIPX}; test_packaging.py installs the wheel",
     'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': (
         f"{_NO_PIPX}; `make deb` installs the same"
