@@ -103,7 +103,8 @@ class Intake:
         with ThreadPool(self.here.workers, thread_name_prefix="list") as pool:
             bookmarks = self.store.bookmarks.of_channels(mailbox.name, channels)
             each_with = zip(channels, bookmarks, strict=True)
-            with closing(listed_in_waves(pool, listed_if_wanted, each_with)) as waves:
+            lists = listed_in_waves(pool, listed_if_wanted, each_with, self.here.workers)
+            with closing(lists) as waves:
                 for listed in waves:
                     unanswered += _note_listings(listed, summary)
                     failed = sum(bool(each.problem) and not each.expected for each in listed)
