@@ -8,14 +8,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, update
 from sqlalchemy import select as sql_select
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from daemon.core.awaited import AwaitedLetter, Reminder
 from daemon.core.bookkeeping import Bookmark, DeadlineWarning, RoutingVersion
+from daemon.core.canaries import Canary
 from daemon.core.digests import Digest, DigestRound
 from daemon.core.missing_files import MissingFile, OpeningRow
 from daemon.core.model import Delivery, DeliveryState, Mark, MarkState, Message
-from daemon.core.times import norwegian_day
+from daemon.core.times import norwegian_day, shifted
 from daemon.store.database import Database, table_of
 
 _APART = timedelta(hours=1)
@@ -27,6 +28,7 @@ _ASKED_AGAIN = (table_of(MissingFile), table_of(OpeningRow))
 """What a mailbox is asked for again."""
 _MAILS = (_REMINDERS, _WARNINGS, _DIGESTS)
 """What is mailed to people, by when it is tried."""
+_CANARIES = table_of(Canary)
 _UNDONE = _DELIVERIES.c.state.in_(
     (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
 )
@@ -67,6 +69,7 @@ class Stamps:
         with self._database.write() as session:
             if certain:
                 _forget_what_comes(session, now)
+            _keep_patience(session, wrong(_CANARIES.c.begun_at), now)
             for table, name, which in (
                 (_MESSAGES, "fetched_at", None),
                 (_DELIVERIES, "created_at", _UNDONE),
@@ -78,7 +81,8 @@ class Stamps:
                 (_AWAITED, "rejected_at", None),
                 (_AWAITED, "look_at", None),
                 *((each, "planned_at", None) for each in _MAILS),
-                *((each, "try_at", None) for each in _MAILS),
+                *((each, "try_at", None) for each in (*_MAILS, _CANARIES)),
+                (_CANARIES, "begun_at", None),
                 (_BOOKMARKS, "succeeded_at", None),
                 (_BOOKMARKS, "failed_at", None),
             ):
@@ -102,7 +106,7 @@ class Stamps:
                 (_MARKS, "due_at", _NOT_DONE),
                 *((each, "due_at", None) for each in _ASKED_AGAIN),
                 (_AWAITED, "look_at", None),  # which only looks again
-                *((each, "try_at", None) for each in _MAILS),
+                *((each, "try_at", None) for each in (*_MAILS, _CANARIES)),
             ):
                 done = session.execute(
                     _dated(table, name, table.c[name] > now + longest, which, now)
@@ -116,6 +120,15 @@ def _forget_what_comes(session: Session, now: datetime) -> None:
     session.execute(delete(_WARNINGS).where(_WARNINGS.c.planned_at > now + _APART))
     for kind in (_DIGESTS, _ROUNDS):
         session.execute(delete(kind).where(kind.c.day > norwegian_day(now)))
+
+
+def _keep_patience(session: Session, wrong: ColumnElement[bool], now: datetime) -> None:
+    """Give canaries that were sent at a wrong time as long as they had, from `now` on."""
+    sent = select(Canary).where(wrong, _CANARIES.c.ended_at.is_(None))
+    for each in session.exec(sent).all():
+        each.give_up_at = shifted(now, each.give_up_at - each.begun_at)
+        session.add(each)
+    session.flush()
 
 
 def _put_tables_right(session: Session, wrong: ColumnElement[bool], now: datetime) -> int:
