@@ -160,6 +160,12 @@ def opened_site(tmp_path: Path, more: str = "") -> Iterator[Site]:
         )
 
 
+@pytest.fixture(autouse=True)
+def what_is_shown_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a page shows what was changed before."""
+    monkeypatch.setattr("daemon.page.search.following._WILL_DO", 0.0)
+
+
 def _with(page: Page, clock: Clock, wake: Callable[[], None]) -> Page:
     from dataclasses import replace
 
