@@ -79,6 +79,7 @@ _ITS_OWN = {"canaries"}
 _PLACES = {
     *("daemon/store/canaries.py", "daemon/delivery/canary.py"),
     *("daemon/monitoring/canary.py", "daemon/cli/canary.py"),
+    "daemon/store/stamps.py",  # which puts their times right
 }
 """The only modules that know of the rows of canaries."""
 
