@@ -86,9 +86,9 @@ class Intake:
         """Do one round: list `channels`, or all, and store every new letter.
 
         Letters of channels that are listed do not wait for lists that take long. Ends early when
-        `stopping` is set. `on_stored` is called after each commit of letters, so
-        that they need not wait for those that follow. A problem with a channel or a letter is in
-        the summary, and affects no other. Raises StoreError if nothing can be kept.
+        `stopping` is set. `on_stored` is called after each commit of letters, so that they need not
+        wait for those that follow. A problem with a channel or a letter is in the summary, and
+        affects no other. Raises StoreError if nothing can be kept.
         """
         channels = abreast(mailbox.channels() if channels is None else channels)
         summary, limiter = IntakeSummary(), self.here.limiter()
