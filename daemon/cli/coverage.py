@@ -39,13 +39,16 @@ def coverage(
     from daemon.monitoring import coverage as covered
 
     with opened(context) as (configuration, store):
-        rows = list(covered.clients(store, [each.name for each in configuration.mailboxes]))
+        rows = list(covered.clients(store, configuration.mailboxes))
     missing = [row for row in rows if row.is_missing]
     if json:
         every, lacking = [asdict(row) for row in rows], [asdict(row) for row in missing]
-        print_json(every if clients else {"organisations": _count(rows), "missing": lacking})
+        unknown = _count([row for row in rows if row.is_unknown])
+        summary = {"organisations": _count(rows), "missing": lacking, "unknown": unknown}
+        print_json(every if clients else summary)
     else:
-        _print(rows if clients else missing, _count(rows), _count(missing))
+        _print(rows if clients else missing)
+        _print_counts(rows)
     raise typer.Exit(Exit.REMAINS if missing else Exit.FINE)
 
 
@@ -54,7 +57,7 @@ def _count(rows: Sequence[Client]) -> int:
     return len({row.party for row in rows})
 
 
-def _print(rows: Sequence[Client], total: int, missing: int) -> None:
+def _print(rows: Sequence[Client]) -> None:
     if rows:
         print_table(
             ("organisation", "name", "mailbox", "ordinary post", "confidential post", ""),
@@ -70,11 +73,21 @@ def _print(rows: Sequence[Client], total: int, missing: int) -> None:
                 for row in rows
             ],
         )
+
+
+def _print_counts(rows: Sequence[Client]) -> None:
+    total, missing = _count(rows), _count([row for row in rows if row.is_missing])
+    unknown = _count([row for row in rows if row.is_unknown])
     if missing:
         typer.echo(
             f"{missing} of {total} organisations cannot be read. They have to delegate the access "
             "package Ordinær post til virksomheten; a delegation works after a quarter of an hour"
         )
-    else:
+    if unknown:
+        whose = counted(unknown, "organisation")
+        typer.echo(f"it is not known yet whether the ordinary post of {whose} can be read")
+    elif not total:
+        typer.echo("no organisation is known yet")
+    elif not missing:
         whose = counted(total, "organisation")
         typer.echo(f"the ordinary post of {whose} can be read, as far as is known")

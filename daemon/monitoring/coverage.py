@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from daemon.core.dpv import CONFIDENTIAL_POST
 
 if TYPE_CHECKING:
+    from daemon.config.loader import MailboxConfiguration
     from daemon.core.bookkeeping import Bookmark
     from daemon.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """An organisation that is or was read, and what it has delegated.
+    """An organisation that is, was or will be read, and what it has delegated.
 
     Whether its post can be read is None while that is not known.
     """
@@ -35,28 +36,38 @@ class Client:
         """Whether its ordinary post is known not to be read."""
         return self.ordinary is False or self.gone_at is not None
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is not known yet if its ordinary post can be read."""
+        return self.ordinary is None and self.gone_at is None
 
-def clients(store: Store, mailboxes: Iterable[str]) -> Iterator[Client]:
-    """Yield every organisation of these mailboxes, in order. Raises StoreError."""
+
+def clients(store: Store, mailboxes: Iterable[MailboxConfiguration]) -> Iterator[Client]:
+    """Yield every organisation of these mailboxes, in order. Raises StoreError.
+
+    Those of the configuration that have never been asked are among them.
+    """
     channels: defaultdict[str, list[Bookmark]] = defaultdict(list)
     for each in store.queries.bookmarks():
         channels[each.mailbox].append(each)
     for mailbox in mailboxes:
-        yield from _of_mailbox(mailbox, store, channels[mailbox])
+        yield from _of_mailbox(mailbox, store, channels[mailbox.name])
 
 
-def _of_mailbox(mailbox: str, store: Store, bookmarks: Sequence[Bookmark]) -> Iterator[Client]:
-    found = store.mailbox_parties.of(mailbox)
+def _of_mailbox(
+    mailbox: MailboxConfiguration, store: Store, bookmarks: Sequence[Bookmark]
+) -> Iterator[Client]:
+    found = store.mailbox_parties.of(mailbox.name)
     channels: defaultdict[str, list[Bookmark]] = defaultdict(list)
     for each in bookmarks:
         if not each.retired_at or each.party in found:
             channels[each.party].append(each)
-    for party in sorted({*channels, *found}):
+    for party in sorted({*channels, *found, *mailbox.settings.organisations}):
         known = found.get(party)
         own = channels[party]
         confidential = [each for each in own if each.service == CONFIDENTIAL_POST.code]
         yield Client(
-            mailbox=mailbox,
+            mailbox=mailbox.name,
             party=party,
             name=known.name if known else "",
             ordinary=_can_be_read([each for each in own if each not in confidential]),

@@ -26,8 +26,8 @@ def routes() -> list[Route]:
 def show(request: Request) -> Response:
     """Show the organisations that the user operates, some at a time."""
     page, user = page_of(request), require(request, Right.OPERATE)
-    names = [each.name for each in page.configuration.mailboxes]
-    rows = [each for each in clients(page.store, names) if operates_party(user, each.party)]
+    every = clients(page.store, page.configuration.mailboxes)
+    rows = [each for each in every if operates_party(user, each.party)]
     missing = [each for each in rows if each.is_missing]
     only_missing = request.query_params.get("missing") == "1"
     shown = missing if only_missing else rows
@@ -39,6 +39,7 @@ def show(request: Request) -> Response:
         rows=shown[start : start + _A_PAGE],
         count=len({each.party for each in rows}),
         missing=len({each.party for each in missing}),
+        unknown=len({each.party for each in rows if each.is_unknown}),
         only_missing=only_missing,
         previous=_address(number - 1, only_missing=only_missing) if number > 1 else "",
         next=_address(number + 1, only_missing=only_missing)

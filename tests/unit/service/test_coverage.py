@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,19 @@ def test_what_is_missing_comes_first(command: Command, clients: None) -> None:
     assert "2 of 4 organisations cannot be read" in out
     missing = command("coverage", "--json").json
     assert (missing["organisations"], len(missing["missing"])) == (4, 2)
+
+
+def test_what_was_never_asked_is_not_read(command: Command, configuration_file: Path) -> None:
+    """Organisations that nobody has asked for yet are named, and not counted as read."""
+    command("poll")
+    path = stack.load_configuration(configuration_file).store.database_path
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM bookmarks")
+    ended = command("coverage")
+    assert "not known yet whether the ordinary post of 1 organisation can be read" in ended.out
+    assert "as far as is known" not in ended.out
+    assert command("coverage", "--json").json["unknown"] == 1
+    assert READ in command("coverage", "--clients").out
 
 
 def test_without_a_store_row_nothing_is_missing(command: Command) -> None:
