@@ -124,7 +124,8 @@ def completeness(
     """
     found = Completeness(now=now)
     known: defaultdict[str, set[str]] = defaultdict(set)
-    for each in store.completeness.parties(now):
+    names = [each.name for each in configuration.mailboxes]
+    for each in store.completeness.parties(now, names):
         if is_shown(each.party):
             if each.state is not ChannelState.ENDED:
                 known[each.mailbox].add(each.party)

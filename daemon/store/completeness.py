@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,12 +95,13 @@ class CompletenessRows:
                 session.add(old)
             session.add(new)
 
-    def parties(self, now: datetime) -> Iterator[PartyAccount]:
+    def parties(self, now: datetime, mailboxes: Collection[str]) -> Iterator[PartyAccount]:
         """Yield the sums of every organisation's channels, by state, in pieces.
 
+        Those of other mailboxes than these, which are read, have ended.
         An organisation whose channels are in two pieces comes twice.
         """
-        state = _state(now)
+        state = _state(now, mailboxes)
         wanted = (
             sql_select(
                 col(Bookmark.mailbox),
@@ -122,10 +123,10 @@ class CompletenessRows:
                 rows = connection.execute(wanted.where(piece)).all()
             yield from (_party(row) for row in rows)
 
-    def channels(self, now: datetime) -> Iterator[ChannelAccount]:
-        """Yield every channel, in pieces."""
+    def channels(self, now: datetime, mailboxes: Collection[str]) -> Iterator[ChannelAccount]:
+        """Yield every channel, in pieces; those of other mailboxes have ended, as in `parties`."""
         wanted = (
-            sql_select(Bookmark, CompletenessRow, _state(now))
+            sql_select(Bookmark, CompletenessRow, _state(now, mailboxes))
             .outerjoin(CompletenessRow, _SAME_CHANNEL)
             .order_by(*_ORDER)
         )
@@ -170,7 +171,7 @@ def _newest(session: Session, mailbox: str, channel: Channel) -> CompletenessRow
     return session.exec(wanted).first()
 
 
-def _state(now: datetime) -> ColumnElement[str]:
+def _state(now: datetime, mailboxes: Collection[str]) -> ColumnElement[str]:
     """Return the state of a channel, as `ChannelState` says it."""
     checked_at, problem = col(CompletenessRow.checked_at), col(CompletenessRow.problem)
     never_open = and_(
@@ -181,8 +182,9 @@ def _state(now: datetime) -> ColumnElement[str]:
     unasked = or_(checked_at.is_(None), problem != "", col(Bookmark.refused).is_(True))
     # a time that has not come was recorded while the clock was wrong, and proves nothing
     stale = or_(checked_at < shifted(now, -STALE_AFTER), checked_at > shifted(now, _AHEAD))
+    ended = or_(col(Bookmark.retired_at).is_not(None), col(Bookmark.mailbox).not_in(mailboxes))
     return case(
-        (col(Bookmark.retired_at).is_not(None), ChannelState.ENDED.value),
+        (ended, ChannelState.ENDED.value),
         (never_open, ChannelState.CLOSED.value),
         (unasked, ChannelState.UNASKED.value),
         (stale, ChannelState.STALE.value),

@@ -174,6 +174,19 @@ def test_what_is_not_read_any_more_or_for_too_long(world: World) -> None:
     assert whole.account == Account()
 
 
+def test_a_mailbox_that_is_not_configured_any_more(world: World) -> None:
+    """Its channels have ended; they are not for ever those that were asked too long ago."""
+    world.mailbox.publish("a", requested_at=NOW)
+    world.poll()
+    world.compare()
+    (box,) = world.desk.configuration.mailboxes
+    other = replace(box, name="other")
+    world.desk.configuration = replace(world.desk.configuration, mailboxes=(other,))
+    world.clock.advance(days=3)
+    assert world.whole().channels == {ChannelState.ENDED: 1}
+    assert not world.whole().is_whole
+
+
 def test_an_organisation_of_which_nothing_is_known(world: World) -> None:
     """An organisation of the configuration that was never asked is named, and so is one that was
     found and is not gone."""
@@ -202,12 +215,18 @@ def test_a_row_for_each_result(world: World) -> None:
         world.clock.advance(days=1)
     world.mailbox.publish("b", requested_at=NOW)
     world.compare()
-    (newest,) = [each.row for each in world.store.completeness.channels(world.clock()) if each.row]
+    (newest,) = [
+        each.row
+        for each in world.store.completeness.channels(world.clock(), ["altinn"])
+        if each.row
+    ]
     assert (newest.here, newest.checks, newest.first_at) == (2, 1, world.clock())
     assert world.store.completeness.forget(NOW) == 0
     world.clock.advance(days=400)
     assert world.store.completeness.forget(world.clock()) == 1
-    assert [each.row for each in world.store.completeness.channels(world.clock())] == [newest]
+    assert [each.row for each in world.store.completeness.channels(world.clock(), ["altinn"])] == [
+        newest
+    ]
 
 
 def test_the_service_that_stops_finds_no_shortfall(world: World) -> None:

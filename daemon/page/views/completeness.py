@@ -57,10 +57,10 @@ def routes() -> list[Route]:
 def show(request: Request) -> Response:
     """Show the numbers of every channel, those that need attention first."""
     page, user = page_of(request), require(request, Right.OPERATE)
-    now = page.clock()
+    names = [each.name for each in page.configuration.mailboxes]
     mine = [
         each
-        for each in page.store.completeness.channels(now)
+        for each in page.store.completeness.channels(page.clock(), names)
         if _is_shown(user, each.bookmark.party)
     ]
     return page.render(
