@@ -1,6 +1,6 @@
 """A canary: a letter that is none, which Postmottak sends itself to see that letters come through.
 
-It has tables of its own, so that no count, list or search of letters can ever have it.
+It has a table of its own, so that no count, list or search of letters can ever have it.
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ class Completeness:
             return "; ".join([_NOTHING, *self._beside()])
         account = self.account
         since = f" since {norwegian_day(self.since):%Y-%m-%d}" if self.since else ""
-        if self.since and self.since_at_last and self.since_at_last - self.since > _A_DAY:
-            since += f" (some channels since {norwegian_day(self.since_at_last):%Y-%m-%d})"
+        last = self.since_at_last
+        if last and (self.since is None or last - self.since > _A_DAY):
+            since += f" (some channels since {norwegian_day(last):%Y-%m-%d})"
         text = (
             f"{_grouped(account.accounted)} of {_grouped(account.letters)} letters{since} are here "
             f"or explained, checked {when(self.checked_at, self.now)}"
@@ -158,7 +159,7 @@ def _add(found: Completeness, each: PartyAccount) -> None:
     found.checked_at = min(found.checked_at or each.checked_at, each.checked_at)
     before = found.checked_of.get(each.mailbox, each.checked_at)
     found.checked_of[each.mailbox] = min(before, each.checked_at)
-    earliest, latest = (each.begins_at[0], each.begins_at[-1]) if each.begins_at else (None, None)
+    earliest, latest = each.begins_at, each.begins_at_last
     if first:
         found.since, found.since_at_last = earliest, latest
     else:

@@ -42,8 +42,10 @@ class PartyAccount:
     account: Account
     checked_at: datetime | None
     """The earliest of their last comparisons."""
-    begins_at: Sequence[datetime]
-    """The earliest and the latest time from which they are read; empty if one is read whole."""
+    begins_at: datetime | None
+    """The earliest time from which they are read; None if one is read whole."""
+    begins_at_last: datetime | None
+    """The latest time from which one is read; None if all are read whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,5 +205,6 @@ def _party(row: Any) -> PartyAccount:
         channels=channels,
         account=Account(**dict(zip(_NUMBERS, (each or 0 for each in numbers), strict=True))),
         checked_at=checked_at,
-        begins_at=(first, last) if dated == channels else (),
+        begins_at=first if dated == channels else None,
+        begins_at_last=last,
     )

@@ -174,6 +174,19 @@ def test_what_is_not_read_any_more_or_for_too_long(world: World) -> None:
     assert whole.account == Account()
 
 
+def test_a_channel_that_is_not_read_whole_beside_one_that_is(world: World) -> None:
+    """The sentence says that older letters of some channels are not among those it counts."""
+    world.mailbox.boxes = [TAX, PLAN]
+    world.poll()
+    world.compare()
+    for each in world.store.queries.bookmarks():
+        each.begins_at = NOW if each.resource == "plan" else None
+        world.store.bookmarks.save([each])
+    assert world.whole().sentence.startswith(
+        f"0 of 0 letters (some channels since {NOW:%Y-%m-%d}) are here or explained"
+    )
+
+
 def test_a_mailbox_that_is_not_configured_any_more(world: World) -> None:
     """Its channels have ended; they are not for ever those that were asked too long ago."""
     world.mailbox.publish("a", requested_at=NOW)
