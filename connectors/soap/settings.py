@@ -94,6 +94,11 @@ class SoapSettings(DestinationSettings):
         """The client certificate, if there is one."""
         return self.client_cert_file
 
+    @property
+    def can_send_test(self) -> bool:
+        """No: the service would take any call for a letter."""
+        return False
+
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Self:
         need_library("zeep", "soap")

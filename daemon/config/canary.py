@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
@@ -26,12 +27,24 @@ class CanarySettings(BaseModel):
         return not self.destinations or name in self.destinations
 
 
-def check_canary(settings: CanarySettings | None, named: object, faults: FaultList) -> None:
-    """Check that canaries go to destinations of the configuration."""
+def check_canary(
+    settings: CanarySettings | None, named: object, able: Mapping[str, bool], faults: FaultList
+) -> None:
+    """Check that canaries go to destinations of the configuration that can be sent one.
+
+    `able` says which can; one that is missing has faults of its own.
+    """
     for place, name in enumerate(settings.destinations if settings else ()):
         if not isinstance(named, dict) or name not in named:
             faults.add(
                 ("canary", "destinations", place),
                 f"{name!r} is not a configured destination",
                 "Use the name of a [destination.NAME] section",
+            )
+        elif not able.get(name, True):
+            faults.add(
+                ("canary", "destinations", place),
+                f"{name!r} can be sent no canary: its receiver would take any call for a letter, "
+                "or it has no fixed recipient",
+                "Leave it out, or give it recipients if it is of type smtp",
             )

@@ -240,7 +240,8 @@ class _SectionReader:
         destinations = tuple(map(_as_destination, self.connectors("destination", values, proxies)))
         able = {each.name: each.settings.can_notify for each in destinations}
         check_alerts(alerts.to if alerts else (), values.get("destination"), able, self.faults)
-        check_canary(canary, values.get("destination"), self.faults)
+        able = {each.name: each.settings.can_send_test for each in destinations}
+        check_canary(canary, values.get("destination"), able, self.faults)
         check_send_by(
             acknowledgements, {each.name: each.settings for each in destinations}, self.faults
         )

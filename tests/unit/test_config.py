@@ -36,11 +36,19 @@ class Drop(DestinationSettings):
     path: FilePath
 
 
+class Blind(Drop):
+    """The settings of a destination whose receiver would take a test for a letter."""
+
+    @property
+    def can_send_test(self) -> bool:
+        return False
+
+
 DECLARED: Mapping[Kind, Mapping[str, type[ConnectorSettings]]] = {
     "mailbox": {"box": Box},
-    "destination": {"drop": Drop},
+    "destination": {"drop": Drop, "blind": Blind},
 }
-TYPES: dict[Kind, tuple[str, ...]] = {"mailbox": ("box",), "destination": ("drop",)}
+TYPES: dict[Kind, tuple[str, ...]] = {"mailbox": ("box",), "destination": ("drop", "blind")}
 WHOLE = """\
 [store]
 database = "sqlite:///data/postmottak.db"
@@ -280,6 +288,16 @@ def test_a_file_that_is_no_toml(tmp_path: Path, text: str) -> None:
     """A file that cannot be parsed is one fault, with its line."""
     with pytest.raises(ConfigurationError, match=r"postmottak\.toml:1: this is not valid TOML"):
         read(tmp_path, text)
+
+
+def test_canaries_that_could_never_be_sent(tmp_path: Path) -> None:
+    """A destination that cannot be sent a canary is a fault where [canary] names it: none would
+    ever come, and nothing would say so."""
+    text = WHOLE.replace('type = "drop"', 'type = "blind"', 1)
+    assert read(tmp_path, f"{text}[canary]\n").faults == ()
+    (fault,) = read(tmp_path, f'{text}[canary]\ndestinations = ["erp", "arkiv"]\n').faults
+    assert "'erp' can be sent no canary" in fault.problem
+    assert "canary.destinations" in fault.key
 
 
 def test_a_variable_that_nobody_replaces(tmp_path: Path) -> None:
