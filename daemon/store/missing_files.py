@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, text, update
+from sqlalchemy import ColumnElement, text, update
 from sqlmodel import Session, col, select
 
 from daemon.core.missing_files import MissingFile
@@ -18,9 +18,9 @@ from daemon.core.model import (
     DeliveryState,
     Message,
     PartState,
-    delivery_id,
 )
 from daemon.store.database import Database
+from daemon.store.generations import send_again
 
 _BEGUN = (DeliveryState.CLAIMED, DeliveryState.DELIVERED)
 
@@ -165,29 +165,7 @@ def _settle(
         for key, state in begun:
             if state is DeliveryState.DELIVERED and key not in sent:
                 sent.add(key)
-                yield _send_again(session, by_id[key], now)
+                yield send_again(session, by_id[key], now)
         if not any(state is DeliveryState.CLAIMED for _, state in begun):
             row.settled_at = now
             session.add(row)
-
-
-def _send_again(session: Session, old: Delivery, now: datetime) -> UUID:
-    """Add the next generation of a delivery, as an operator does who sends it again."""
-    known = select(func.max(Delivery.generation)).where(
-        Delivery.message_id == old.message_id, Delivery.destination == old.destination
-    )
-    generation = session.exec(known).one() + 1
-    key = delivery_id(old.message_id, old.destination, generation)
-    session.add(
-        Delivery(
-            id=key,
-            message_id=old.message_id,
-            destination=old.destination,
-            recipients=old.recipients,
-            decision=old.decision,
-            generation=generation,
-            created_at=now,
-            due_at=now,
-        )
-    )
-    return key

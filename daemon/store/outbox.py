@@ -22,7 +22,6 @@ from sqlmodel import Session, col, select
 
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import AttemptRow, Delivery, DeliveryState, Outcome
-from daemon.core.model import delivery_id as derived_id
 from daemon.store.claims import (
     CLAIM_AT,
     CLAIM_ELSEWHERE,
@@ -33,6 +32,7 @@ from daemon.store.claims import (
     with_letters,
 )
 from daemon.store.database import Database, table_of
+from daemon.store.generations import send_again
 from daemon.store.pages import LETTERS, pieces, row_number
 from daemon.store.results import ClaimResult, as_text, record_results
 
@@ -304,29 +304,8 @@ class Outbox:
 
         Returns the new ids. Raises: the errors of `retry`.
         """
-        new: list[UUID] = []
         with self._database.write() as session:
-            for delivery_id in ids:
-                old = _one(session, delivery_id, RESENT)
-                newest = select(func.max(Delivery.generation)).where(
-                    Delivery.message_id == old.message_id, Delivery.destination == old.destination
-                )
-                generation = session.exec(newest).one() + 1
-                key = derived_id(old.message_id, old.destination, generation)
-                session.add(
-                    Delivery(
-                        id=key,
-                        message_id=old.message_id,
-                        destination=old.destination,
-                        recipients=old.recipients,
-                        decision=old.decision,
-                        generation=generation,
-                        created_at=now,
-                        due_at=now,
-                    )
-                )
-                new.append(key)
-        return new
+            return [send_again(session, _one(session, each, RESENT), now) for each in ids]
 
     def _operator(
         self, ids: Sequence[UUID], allowed: tuple[DeliveryState, ...], changes: dict[str, object]
