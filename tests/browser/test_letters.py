@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import NewVisitor, Site, Visitor
 
@@ -43,6 +43,21 @@ def test_search_finds_inside_words_while_typing(visitor: Visitor) -> None:
     ):
         visitor.go(f"/letters?q={words}")
         assert total(visitor) == count, words
+
+
+def test_what_is_typed_before_the_scripts_are_there_is_searched_for(visitor: Visitor) -> None:
+    """A slow line or machine forgets no letter of a search."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    visitor.page.route("**/htmx*.js*", hold)
+    visitor.page.goto(f"{visitor.site.url}/letters", wait_until="commit")
+    visitor.page.get_by_label("Søk i brev").press_sequentially("avgift")
+    assert total(visitor) == 60
+    held[0].continue_()
+    expect(visitor.page.get_by_test_id("total")).to_have_attribute("data-count", "15")
 
 
 def test_everything_works_without_scripts(new_visitor: NewVisitor) -> None:

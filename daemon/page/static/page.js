@@ -37,6 +37,13 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "?") location.assign("/help");
 });
 
+// htmx listens a moment after the field can be typed in; what was typed meanwhile is searched for, too.
+document.addEventListener("htmx:after:init", (event) => {
+  const field = event.target;
+  if (!field.matches("input[type=search]") || field.value === field.defaultValue) return;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-submit-on-change]");
   if (form && !event.target.matches("[type=search], [type=text]")) form.requestSubmit();
