@@ -28,16 +28,11 @@ from connectors.net.status import Remedies, judge
 from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
 from connectors.webhooks.event import alert_event, cloud_event, sample_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
+from daemon.core.durations import duration
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
-from daemon.core.settings import (
-    DestinationSettings,
-    FilePath,
-    SecretFile,
-    duration,
-    opens_secrets,
-)
+from daemon.core.settings import DestinationSettings, FilePath, SecretFile, opens_secrets
 
 _READ_AT_MOST = 64 * 1024
 

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from connectors.drops.names import DEFAULT_TEMPLATE, checked_template
 from connectors.net.settings import need_library
-from daemon.core.settings import DestinationSettings, duration
+from daemon.core.durations import duration
+from daemon.core.settings import DestinationSettings
 
 _FLAT_MARKER = ".ready"
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]{0,15}")

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, model_validator
 
 from connectors.net.diagnostics import is_host, is_loopback
+from daemon.core.durations import duration
 from daemon.core.network import ProxyOptions
 from daemon.core.proxies import Proxies
-from daemon.core.settings import MailboxSettings, duration
+from daemon.core.settings import MailboxSettings
 
 
 class HttpMailboxSettings(MailboxSettings, ProxyOptions):

@@ -23,13 +23,13 @@ from connectors.soap.contract import Contract, open_contract
 from connectors.soap.mapping import OPEN
 from connectors.soap.security import check_pair
 from connectors.soap.wsdl import is_web
+from daemon.core.durations import duration
 from daemon.core.settings import (
     DestinationSettings,
     FilePath,
     SecretFile,
     at_home,
     base_folder,
-    duration,
     opens_secrets,
 )
 

@@ -26,7 +26,7 @@ Since = Annotated[str, typer.Option(help="Letters that arrived within this time,
 
 def arrived_since(text: str) -> datetime:
     """Return when the letters arrived that are meant at the earliest. Raises BadParameter."""
-    from daemon.core.settings import duration
+    from daemon.core.durations import duration
     from daemon.service.stack import utc_now
 
     try:

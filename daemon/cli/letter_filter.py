@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from daemon.core.dpv import known_service
+from daemon.core.durations import duration
 from daemon.core.errors import OperatorError
 from daemon.core.organisation import is_organisation_number
-from daemon.core.settings import duration
 from daemon.core.spelling import did_you_mean
 from daemon.core.times import FIRST, LAST, in_utc, shifted
 from daemon.service.stack import utc_now

@@ -24,11 +24,11 @@ from daemon.config.faults import FaultList, KeyPath, Model, read_toml
 from daemon.config.store import StoreSettings
 from daemon.config.web import WebSettings
 from daemon.core.dpv import service_code
+from daemon.core.durations import FOREVER
 from daemon.core.errors import Fault
 from daemon.core.network import ProxyOptions
 from daemon.core.proxies import Proxies
 from daemon.core.settings import (
-    FOREVER,
     ConnectorSettings,
     DestinationSettings,
     Duration,

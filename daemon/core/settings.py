@@ -25,13 +25,12 @@ from pydantic import (
 
 from daemon.core.access import why_no_secret, why_not_read
 from daemon.core.bounded_file import read_bounded
+from daemon.core.durations import FOREVER, duration
 from daemon.core.key_forms import binary_form
 from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
 from daemon.core.poll_interval import PollBounds
 from daemon.core.proxies import Proxies
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ConnectorSettings(BaseModel):
@@ -52,21 +51,6 @@ class ConnectorSettings(BaseModel):
     def proxies(self) -> Proxies:
         """The HTTP proxies for the connector's connections."""
         return self._network_proxies
-
-
-def duration(text: object) -> timedelta:
-    """Parse a duration such as `"90s"`, `"5m"`, `"12h"` or `"7d"`. Raises ValueError."""
-    if isinstance(text, timedelta):
-        return text
-    found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
-    if not found:
-        raise ValueError(
-            'is not a valid duration; write a whole number and s, m, h or d, such as "5m"'
-        )
-    try:
-        return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-    except OverflowError as error:
-        raise ValueError('is too long a duration; write a shorter one, such as "30d"') from error
 
 
 def _longer_than_zero(length: timedelta) -> timedelta:
@@ -175,10 +159,6 @@ class DestinationSettings(ConnectorSettings):
         return ""
 
 
-FOREVER = timedelta.max
-"""The retention time of what is never deleted."""
-
-
 def _keeping_time(text: object) -> timedelta:
     if isinstance(text, timedelta):
         return text
@@ -193,18 +173,6 @@ def _keeping_time(text: object) -> timedelta:
 
 KeepingTime = Annotated[timedelta, BeforeValidator(_keeping_time)]
 """How long something is kept, from the letter's arrival: `"3650d"` or `"forever"`."""
-
-
-def duration_text(length: timedelta) -> str:
-    """Return a duration as `duration` reads it: `"5d"`, `"90s"`.
-
-    A retention time is in days, or `"forever"`.
-    """
-    if length == FOREVER:
-        return "forever"
-    seconds = int(length.total_seconds())
-    unit = next((unit for unit in "dhm" if seconds % _UNITS[unit] == 0), "s")
-    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 Day = Annotated[date, Strict()]

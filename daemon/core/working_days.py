@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from daemon.core.settings import duration, duration_text
+from daemon.core.durations import duration, duration_text
 from daemon.core.times import FIRST, LAST, in_norway, in_utc, shifted
 
 MOST_WORKING_DAYS = 1000

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from daemon.core.bookkeeping import COLLISION, Alert
+from daemon.core.durations import duration_text
 from daemon.core.errors import (
     ConnectorFault,
     ContentMissing,
@@ -20,7 +21,6 @@ from daemon.core.errors import (
 )
 from daemon.core.outside_values import text_from
 from daemon.core.parcels import Receipt
-from daemon.core.settings import duration_text
 from daemon.delivery import retry
 from daemon.store import Claim, ClaimResult, results
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from daemon.config.loader import RetentionSettings
 from daemon.core.bookkeeping import LetterPart
-from daemon.core.settings import FOREVER, duration_text
+from daemon.core.durations import FOREVER, duration_text
 from daemon.routing.rows import Route
 from daemon.routing.table import Table
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from daemon.config.loader import Configuration, MailboxConfiguration
 from daemon.core.bookkeeping import Bookmark, SkippedLetter
 from daemon.core.causes import cause_of, incident_of, needs_set_up, split_reason
+from daemon.core.durations import duration_text
 from daemon.core.model import SightingState
 from daemon.core.poll_interval import last_tried
-from daemon.core.settings import duration_text
 from daemon.monitoring.expiry import keys
 from daemon.monitoring.late import is_long
 from daemon.monitoring.problem import Problem, moment, some

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import COLLISION, FULL
 from daemon.core.causes import cause_of, incident_of, is_full, needs_set_up, split_reason
+from daemon.core.durations import duration_text
 from daemon.core.model import DeliveryState
-from daemon.core.settings import duration_text
 from daemon.monitoring.late import not_taken
 from daemon.monitoring.problem import Problem, moment, split_key
 from daemon.store import Store, Waiting

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from daemon.config.listen import Address
 from daemon.config.loader import Configuration
-from daemon.core.settings import duration_text
+from daemon.core.durations import duration_text
 
 _SECTIONS = (
     *("store", "delivery", "routing", "retention", "alerts", "api", "monitoring", "web"),

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from daemon.core.dpv import CONFIDENTIAL_POST
+from daemon.core.durations import duration_text
 from daemon.core.folding import fold, fold_whole, is_like
-from daemon.core.settings import duration_text
 from daemon.routing.facts import Facts
 from daemon.routing.rows import Conditions, Route, compile_expression, compile_readable
 

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from daemon.config.faults import FaultList, parse_toml, read_toml
+from daemon.core.durations import duration_text
 from daemon.core.errors import Fault
 from daemon.core.parcels import Addressee
-from daemon.core.settings import duration_text
 from daemon.routing.facts import Facts
 from daemon.routing.index import Index
 from daemon.routing.rows import Delegation, PartyGroup, Recipient, Route, Row

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
+from daemon.core.durations import duration
 from daemon.core.errors import DiskFull
-from daemon.core.settings import duration
 from daemon.delivery import pickup
 from daemon.delivery.pickup import Pickups, PickupWatch
 from daemon.runtime.heartbeat import Heartbeats

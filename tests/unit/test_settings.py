@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from connectors.destinations.filedrop import Settings as FileDrop
 from connectors.destinations.webhook import Settings as Webhook
 from daemon.config.loader import Kind
+from daemon.core.durations import duration
 from daemon.core.settings import (
     ConnectorSettings,
     DestinationSettings,
@@ -24,7 +25,6 @@ from daemon.core.settings import (
     OrganisationNumber,
     Secret,
     SecretFile,
-    duration,
 )
 from daemon.service import plugins
 

@@ -14,8 +14,8 @@ import pytest
 from daemon.config.loader import RetentionSettings
 from daemon.core.accounts import ChangeSource
 from daemon.core.bookkeeping import LetterPart
+from daemon.core.durations import FOREVER
 from daemon.core.parcels import Receipt
-from daemon.core.settings import FOREVER
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.store import Store, events, results
