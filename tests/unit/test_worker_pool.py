@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -77,6 +78,17 @@ def test_no_more_workers_than_there_is_work_for(
         found.wait_for(lambda: sorted(found.released) == ended)
     assert found.carry(LETTERS).stored == len(LETTERS)
     assert not found.trouble
+
+
+def test_a_letter_that_does_not_come(crew: Callable[..., Crew]) -> None:
+    """A worker goes on with other chunks while it waits for the last letter of one."""
+    found = crew(number=1, slow=LETTERS[0])
+    with ThreadPoolExecutor() as thread:
+        carrying = thread.submit(found.carry, LETTERS)
+        found.wait_for(lambda: sum(len(ids(each)) for each in found.server.chunks) == len(LETTERS))
+        assert not carrying.done()
+        found.server.held[0]()
+        assert carrying.result(SECONDS).stored == len(LETTERS)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

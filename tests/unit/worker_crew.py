@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -61,6 +62,10 @@ class Threads:
     """What each worker says of its calls."""
     ends_after_progress: int = 0
     """How many workers end after they have stored something."""
+    slow: str = ""
+    """A letter that does not come until the test says so."""
+    held: list[Callable[[], None]] = field(default_factory=list)
+    """What ends its chunk; all others of the chunk are stored."""
     lost: bool = False
     dying: float = 0.0
     """Seconds between a kill and the end."""
@@ -113,12 +118,17 @@ class Threads:
         outcome: Any = self.script(chunk)
         if outcome is None:
             return False
-        progress = CarryProgress(stored=len(chunk.work), left=False)
+        is_slow = self.slow in ids(chunk)
+        progress = CarryProgress(stored=len(chunk.work) - is_slow, left=False)
         pipe.send_bytes(pickle.dumps(ChunkProgress(number=chunk.number, progress=progress)))
         if self.ends_after_progress:
             self.ends_after_progress -= 1
             return False
-        pipe.send_bytes(pickle.dumps(ChunkEnded(number=chunk.number, outcome=outcome)))
+        ended = pickle.dumps(ChunkEnded(number=chunk.number, outcome=outcome))
+        if is_slow:
+            self.held.append(partial(pipe.send_bytes, ended))
+        else:
+            pipe.send_bytes(ended)
         return True
 
 

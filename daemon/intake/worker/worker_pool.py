@@ -46,7 +46,15 @@ from daemon.runtime.heartbeat import HEARTBEAT_INTERVAL, Heartbeats
 from daemon.runtime.thread_pool import ThreadPool
 
 _LANES = 1
-"""Chunks that a worker has in hand for one mailbox: one is fetched while the other is stored."""
+"""Chunks that a worker has in hand for one mailbox, besides those of which little is left."""
+_LITTLE = 2
+"""Letters of a chunk that others do not wait for: of one that fails, for its retries, or of one
+that comes slowly.
+"""
+_LINGERS = 0.25
+"""Seconds without any letter of a chunk, after which little left of it is not waited for."""
+_LINGERING = 3
+"""For each lane, how many chunks of which little is left there may be."""
 _LEAST, _MOST = 16, 256
 """Letters of a chunk."""
 _ENDS_WORKERS = "a worker process has ended while it had this letter alone in hand; see its log"
@@ -56,6 +64,20 @@ _ENDS_WORKERS = "a worker process has ended while it had this letter alone in ha
 class _Piece:
     work: Work
     alone: bool = False
+
+
+class _LaneTurn:
+    """One of so many turns; waits until it is free."""
+
+    def __init__(self, turns: threading.Semaphore) -> None:
+        turns.acquire()
+        self._turns, self._has_ended = turns, False
+
+    def end(self) -> None:
+        """Leave it to another. May be called again."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._turns.release()
 
 
 @dataclass(kw_only=True)
@@ -69,16 +91,25 @@ class _SharedWork:
     at_once: int
     pieces: deque[_Piece]
     carried: Carried = field(default_factory=Carried)
+    turns: threading.Semaphore
     lock: threading.Lock = field(default_factory=threading.Lock)
     failed: bool = False
 
-    def todo(self) -> Iterator[_Piece]:
-        """Yield pieces until none is left, one has failed, or all is to stop."""
-        while not (self.failed or self.stopping.is_set()):
+    def todo(self) -> Iterator[tuple[_Piece, _LaneTurn]]:
+        """Wait for a turn, and yield the next piece, until none is left.
+
+        It ends as well when a piece has failed, or all is to stop.
+        """
+        while True:
+            turn = _LaneTurn(self.turns)
             try:
-                yield self.pieces.popleft()
-            except IndexError:
+                if self.failed or self.stopping.is_set() or not self.pieces:
+                    return
+                yield self.pieces.popleft(), turn
+            except IndexError:  # another thread has taken it
                 return
+            finally:
+                turn.end()
 
     def add(self, carried: Carried) -> None:
         """Add what became of a piece."""
@@ -136,10 +167,12 @@ class WorkerPool:
             stopping=stopping,
             at_once=max(1, self._here.at_once() // lanes),
             pieces=pieces,
+            turns=threading.Semaphore(lanes),
         )
         self._supervisor.want(lanes)
-        with ThreadPool(lanes, thread_name_prefix="carry") as pool:
-            self._wait([pool.submit(self._carry_pieces, job) for _ in range(lanes)], mailbox.name)
+        threads = min(len(pieces), lanes * (1 + _LINGERING))
+        with ThreadPool(threads, thread_name_prefix="carry") as pool:
+            self._wait([pool.submit(self._carry_pieces, job) for _ in range(threads)], mailbox.name)
         return job.carried
 
     def _pieces(self, work: Work) -> Iterator[_Piece]:
@@ -159,12 +192,14 @@ class WorkerPool:
             each.result()
 
     def _carry_pieces(self, job: _SharedWork) -> None:
-        for piece in job.todo():
+        for piece, turn in job.todo():
             with self._supervisor.worker(job.stopping, alone=piece.alone) as worker:
                 if worker:
-                    self._carry_piece(job, piece, worker)
+                    self._carry_piece(job, piece, worker, turn)
 
-    def _carry_piece(self, job: _SharedWork, piece: _Piece, worker: WorkerClient) -> None:
+    def _carry_piece(
+        self, job: _SharedWork, piece: _Piece, worker: WorkerClient, turn: _LaneTurn
+    ) -> None:
         chunk = Chunk(
             number=next(self._numbers),
             mailbox=job.mailbox,
@@ -184,7 +219,10 @@ class WorkerPool:
             job.report(progress)
 
         try:
-            job.add(worker.carry(self._snapshot(), chunk, report).result())
+            result = worker.carry(self._snapshot(), chunk, report)
+            _wait_for_most(result, len(piece.work), stored)
+            turn.end()
+            job.add(result.result())
             self._supervisor.works()
             self._suspects.difference_update(ref.message_id for _, ref in piece.work)
         except WorkerEnded:
@@ -239,6 +277,18 @@ class WorkerPool:
         return replace(
             edited, store=start.store, mailboxes=start.mailboxes, delivery=start.delivery
         )
+
+
+def _wait_for_most(result: Future[Carried], letters: int, stored: Sequence[int]) -> None:
+    """Wait until a chunk has ended, or little is left of it and that does not come.
+
+    `stored` grows by what each commit stores.
+    """
+    commits = -1
+    while not wait([result], timeout=_LINGERS).done:
+        if commits == len(stored) and letters - sum(stored) <= _LITTLE:
+            return
+        commits = len(stored)
 
 
 def time_of(clock: Clock) -> TimeNow:
