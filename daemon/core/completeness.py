@@ -28,7 +28,8 @@ class ChannelState(StrEnum):
 
     ENDED = "ended"  # not read any more
     CLOSED = "closed"  # never readable: a right is missing, and none is expected
-    UNASKED = "unasked"  # never compared as a whole, or not the last time
+    PENDING = "pending"  # not compared yet; its turn comes within a day
+    UNASKED = "unasked"  # could not be listed as a whole the last time
     STALE = "stale"  # last compared too long ago
     SHORT = "short"  # compared, and a letter is unexplained
     FAILING = "failing"  # compared, and a letter could not be fetched

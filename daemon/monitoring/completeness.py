@@ -21,6 +21,7 @@ KIND = "shortfall"
 _A_DAY = timedelta(days=1)
 _NOTHING = "Nothing has been compared with the source yet"
 _LEFT_OUT: Mapping[ChannelState, str] = {
+    ChannelState.PENDING: "not compared yet",
     ChannelState.UNASKED: "could not be asked",
     ChannelState.STALE: "last asked more than two days ago",
     ChannelState.CLOSED: "without a right to read",
@@ -176,10 +177,10 @@ def added(accounts: Iterable[Account]) -> Account:
 
 
 def when(at: datetime, now: datetime) -> str:
-    """Return a time as people in Norway say it: `today 03:12`."""
+    """Return a time as people in Norway say it: `today 03:12 CET`."""
     day, today = norwegian_day(at), norwegian_day(now)
     words = {today: "today", today - _A_DAY: "yesterday"}.get(day, f"{day:%Y-%m-%d}")
-    return f"{words} {in_norway(at):%H:%M}"
+    return f"{words} {in_norway(at):%H:%M %Z}"
 
 
 def _grouped(number: int) -> str:

@@ -181,6 +181,11 @@ def _state(now: datetime, mailboxes: Collection[str]) -> ColumnElement[str]:
         col(Bookmark.begun).is_(False),
         col(Bookmark.failing_since).is_(None),
     )
+    pending = and_(
+        col(CompletenessRow.id).is_(None),
+        col(Bookmark.refused).is_not(True),
+        col(Bookmark.failing_since).is_(None),
+    )
     unasked = or_(checked_at.is_(None), problem != "", col(Bookmark.refused).is_(True))
     # a time that has not come was recorded while the clock was wrong, and proves nothing
     stale = or_(checked_at < shifted(now, -STALE_AFTER), checked_at > shifted(now, _AHEAD))
@@ -188,6 +193,7 @@ def _state(now: datetime, mailboxes: Collection[str]) -> ColumnElement[str]:
     return case(
         (ended, ChannelState.ENDED.value),
         (never_open, ChannelState.CLOSED.value),
+        (pending, ChannelState.PENDING.value),
         (unasked, ChannelState.UNASKED.value),
         (stale, ChannelState.STALE.value),
         (col(CompletenessRow.unexplained) > 0, ChannelState.SHORT.value),

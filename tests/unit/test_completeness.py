@@ -120,6 +120,18 @@ def test_a_letter_that_cannot_be_explained_is_told_once(world: World) -> None:
     ]
 
 
+def test_what_was_not_compared_yet_is_not_said_to_have_failed(world: World) -> None:
+    """Between a channel's first poll and its first comparison the sentence says just that."""
+    world.mailbox.publish("a", requested_at=NOW)
+    world.poll()
+    whole = world.whole()
+    assert (whole.channels[ChannelState.PENDING], whole.is_whole) == (
+        len(world.mailbox.boxes),
+        False,
+    )
+    assert "channels that do not count: 1 not compared yet" in whole.sentence
+
+
 @pytest.mark.parametrize(
     ("error", "state"),
     [(AWAY, ChannelState.UNASKED), (AccessRefused("no right"), ChannelState.UNASKED)],
