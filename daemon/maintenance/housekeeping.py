@@ -114,6 +114,7 @@ class Housekeeping:
         if before := _before(now, self.retention().settings.events):
             self.store.completeness.forget(before)
             self.store.canaries.forget(before)
+            self.store.coverage.forget(before)
             tidied.events = self.store.events.forget(before, now)
             if tidied.events:
                 _log.info("old events were removed from the log of the page", count=tidied.events)

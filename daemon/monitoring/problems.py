@@ -16,6 +16,7 @@ from daemon.core.errors import Fault
 from daemon.monitoring.acknowledging import of_digests, of_people
 from daemon.monitoring.canary import of_canaries
 from daemon.monitoring.completeness import of_completeness
+from daemon.monitoring.coverage_problems import of_coverage
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.holders import of_holders
 from daemon.monitoring.late import is_long
@@ -65,6 +66,7 @@ def find_all(
         *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
         *of_completeness(configuration, store),
         *of_canaries(configuration, store, now),
+        *of_coverage(configuration, store),
         *_incomplete(configuration, store, now),
         *_untold(configuration, store, now),
         *of_deliveries(configuration, store, now),

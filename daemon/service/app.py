@@ -92,8 +92,8 @@ class App:
         self.mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self.mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self.mailboxes, self.heartbeats)
-        file = configuration.store.database_path.with_suffix(".resources.json")
-        self.resources = Watches(self.mailboxes, store, file, self.problems, clock)
+        parts = self._active.configuration, store, self.problems, clock
+        self.resources = Watches(self.mailboxes, *parts)
         self.tokens = token_guard(configuration, self.problems)
         self.web = pull_api_server(
             configuration,

@@ -1,32 +1,37 @@
-"""What mailboxes find out by themselves: their organisations, and then their resources."""
+"""What mailboxes find out by themselves: organisations, resources, and what coverage lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from pathlib import Path
 
+from daemon.config.loader import Configuration
 from daemon.core.ports import Mailbox
 from daemon.monitoring.service_problems import ServiceProblems
+from daemon.runtime.clock import Clock
+from daemon.service.coverage_watch import CoverageWatch
 from daemon.service.party_watch import PartyWatch
 from daemon.service.resource_watch import ResourceWatch
 from daemon.store import Store
 
 
 class Watches:
-    """Both, as one. Its methods are theirs, and may be called from several threads."""
+    """All three, as one. Its methods are theirs, and may be called from several threads."""
 
     def __init__(
         self,
         mailboxes: Sequence[Mailbox],
+        configuration: Callable[[], Configuration],
         store: Store,
-        file: Path,
         problems: ServiceProblems,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
-        """Watch these mailboxes; `file` is where answers about resources are kept."""
+        """Watch these mailboxes; answers about resources are kept beside the database."""
+        file = configuration().store.database_path.with_suffix(".resources.json")
         self._parties = PartyWatch(mailboxes, store, problems, clock)
         self._resources = ResourceWatch(mailboxes, store, file, problems, clock)
+        self._coverage = CoverageWatch(
+            mailboxes, store, configuration, clock, lambda: not clock.problems()
+        )
 
     def recall(self, name: str) -> None:
         """Let the mailbox read what was found before this start. Raises StoreError."""
@@ -37,3 +42,4 @@ class Watches:
         """Ask for what is new, if that is due. Raises StoreError."""
         self._parties.refresh(name)
         self._resources.refresh(name)
+        self._coverage.refresh(name)

@@ -25,6 +25,7 @@ from daemon.store.changes import Changes
 from daemon.store.claims import Claim
 from daemon.store.completeness import ChannelAccount, CompletenessRows, PartyAccount
 from daemon.store.confidential import ConfidentialLetters
+from daemon.store.coverage import Coverage
 from daemon.store.covers import WAITING, Changed, Cover, Covers, Queued
 from daemon.store.database import Database
 from daemon.store.deadline_warnings import DeadlineWarnings
@@ -60,6 +61,7 @@ from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
 from daemon.store.routing_changes import RoutingChanges
 from daemon.store.search import Listed, Search, Wanted
+from daemon.store.senders import Senders
 from daemon.store.sessions import Sessions
 from daemon.store.stamps import Stamps
 from daemon.store.stored_letter import StoredLetter
@@ -195,6 +197,8 @@ class Store:
         self.arrivals = Arrivals(self._database)
         self.passages = Passages(self._database)
         self.canaries = Canaries(self._database)
+        self.coverage = Coverage(self._database)
+        self.senders = Senders(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

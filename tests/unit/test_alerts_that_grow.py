@@ -230,6 +230,8 @@ _LATER = (
     "openings",
     "completeness",
     "canaries",
+    "coverage_findings",
+    "coverage_looks",
 )
 """Tables that later versions added."""
 _UNDO = (
