@@ -1,10 +1,10 @@
-"""`coverage`: for which organisations letters can be read, and which delegations are missing."""
+"""`coverage`: for which organisations letters can be read, and what may keep letters away."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,25 +31,61 @@ def coverage(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show which organisations' ordinary and confidential post can be read.
+    """Show what may keep letters away, since when, and what to do.
 
-    Exits with code 3 if the ordinary post of one cannot. It goes by what was last read; it calls
-    nobody.
+    That is: rights and system users that were lost, services that cannot be read, resources that
+    are not configured, senders that were regular and have fallen silent, and keys and certificates
+    that end. With --clients, which organisations' ordinary and confidential post can be read. Exits
+    with code 3 if there is anything. It goes by what the service last found; it calls nobody.
     """
     from daemon.monitoring import coverage as covered
+    from daemon.monitoring.coverage_problems import facts, findings
 
     with opened(context) as (configuration, store):
         rows = list(covered.clients(store, configuration.mailboxes))
+        found = [facts(each) for each in findings(configuration, store)]
     missing = [row for row in rows if row.is_missing]
     if json:
         every, lacking = [asdict(row) for row in rows], [asdict(row) for row in missing]
         unknown = _count([row for row in rows if row.is_unknown])
         summary = {"organisations": _count(rows), "missing": lacking, "unknown": unknown}
-        print_json(every if clients else summary)
+        print_json(every if clients else summary | {"findings": found})
     else:
         _print(rows if clients else missing)
         _print_counts(rows)
-    raise typer.Exit(Exit.REMAINS if missing else Exit.FINE)
+        if not clients:
+            _print_findings(found)
+    remains = missing or (found and not clients)
+    raise typer.Exit(Exit.REMAINS if remains else Exit.FINE)
+
+
+def _print_findings(found: Sequence[Mapping[str, Any]]) -> None:
+    if not found:
+        typer.echo("nothing else is known that keeps letters away")
+        return
+    print_table(
+        ("what", "organisation", "about", "mailbox", "first seen", "since"),
+        [
+            (
+                each["kind"],
+                each["party"],
+                _about(each),
+                each["mailbox"],
+                f"{each['first_seen_at']:%Y-%m-%d %H:%M}",
+                f"{each['since']:%Y-%m-%d}",
+            )
+            for each in found
+        ],
+    )
+    for kind, remedy in {each["kind"]: each["remedy"] for each in found}.items():
+        typer.echo(f"{kind}: {remedy}")
+
+
+def _about(each: Mapping[str, Any]) -> str:
+    """Return what a finding is about; a sender of confidential post is not named."""
+    if each["confidential"]:
+        return "(confidential)"
+    return f"{each['subject']} {each['name']}".strip()
 
 
 def _count(rows: Sequence[Client]) -> int:

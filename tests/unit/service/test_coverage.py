@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from daemon.core.bookkeeping import Bookmark
+from daemon.core.coverage import CoverageFinding, FindingKind
 from daemon.core.parties import MailboxParty
 from daemon.service import stack
 from tests.unit.conftest import NOW
@@ -94,3 +96,37 @@ def test_without_a_store_row_nothing_is_missing(command: Command) -> None:
     ended = command("coverage")
     assert ended.code == 0
     assert "1 organisation can be read" in ended.out
+
+
+def test_what_keeps_letters_away_is_listed(command: Command, configuration_file: Path) -> None:
+    """With first seen, since when and what to do; exit code 3; no sender of confidential post."""
+    command("poll")
+    store = stack.open_store(stack.load_configuration(configuration_file))
+    rows = [
+        CoverageFinding(
+            kind=FindingKind.SENDER,
+            mailbox="altinn",
+            party=READ,
+            subject=number,
+            name=name,
+            confidential=secret,
+            reason="it was regular, and its longest pause in a year was 7 days",
+            first_seen_at=NOW,
+            since=NOW - timedelta(days=30),
+        )
+        for number, name, secret in ((NEW, "Etaten", False), (GONE, "Domstolen", True))
+    ]
+    store.coverage.note("altinn", (FindingKind.SENDER,), rows, NOW)
+    store.close()
+    ended = command("coverage", "--json")
+    assert ended.code == 3
+    known, hidden = ended.json["findings"]
+    assert (known["kind"], known["party"], known["subject"]) == ("sender", READ, NEW)
+    assert known["name"] == "Etaten"
+    assert "ask the sender" in known["remedy"]
+    assert known["first_seen_at"].startswith(f"{NOW:%Y-%m-%d}")
+    assert (hidden["subject"], hidden["name"], hidden["confidential"]) == ("", "", True)
+    out = command("coverage").out
+    assert all(each in out for each in (NEW, "Etaten", "(confidential)", "ask the sender"))
+    assert GONE not in out
+    assert "Domstolen" not in out
