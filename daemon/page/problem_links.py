@@ -50,4 +50,6 @@ def _address(problem: Problem) -> str:
         return f"/letters/{problem.about}"
     if problem.kind == "shortfall":
         return "/completeness"
+    if problem.kind in {"sender", "resource", "service"}:
+        return "/coverage"
     return f"/service#{_PANELS.get(problem.kind, 'problems')}"

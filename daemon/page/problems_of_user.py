@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from daemon.core.bookkeeping import SkippedLetter
 from daemon.core.errors import NotFound
 from daemon.core.model import DeliveryState, SightingState
 from daemon.core.rights import Right, UserAccess
+from daemon.monitoring.coverage_problems import of_coverage
 from daemon.monitoring.health import Health, assess
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.reading import of_mailboxes
@@ -69,6 +71,7 @@ def _own(page: Page, user: UserAccess, health: Health, now: datetime) -> Iterato
             yield each
     yield from _stopped_or_held(page, user)
     yield from _of_mailboxes(page, user, now)
+    yield from of_coverage(page.configuration, page.store, partial(operates_all_of, user))
 
 
 def is_of_machine(kind: str) -> bool:
@@ -120,6 +123,11 @@ def operates_party(user: UserAccess, party: str) -> bool:
     """Whether the user operates what is for this organisation, or some of it."""
     grants = user.limits(Right.OPERATE)
     return any(not each.parties or party in each.parties for each in grants)
+
+
+def operates_all_of(user: UserAccess, party: str) -> bool:
+    """Whether the user operates all that is for this organisation, whoever gets it."""
+    return sees_all(user) or user.may_with(Right.OPERATE, party, ())
 
 
 def own_sightings(page: Page, user: UserAccess, state: SightingState) -> list[SkippedLetter]:

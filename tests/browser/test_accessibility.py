@@ -35,6 +35,7 @@ PAGES = (
     "/deliveries?state=claimed&destination=none",
     "/deliveries/DELIVERY",
     "/service",
+    "/coverage",
     "/service/clients",
     "/service/clients?missing=1",
     "/admin/users",
