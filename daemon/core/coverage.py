@@ -10,6 +10,9 @@ from sqlmodel import Field, SQLModel
 
 from daemon.core.columns import enum_column
 
+FindingKey = tuple[str, str, str, str, bool]
+"""Of what kind a finding is, its mailbox, organisation and subject, and whether it is secret."""
+
 
 class FindingKind(StrEnum):
     """What may keep letters away."""
@@ -57,7 +60,7 @@ class CoverageFinding(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, description="None while it is so")
 
     @property
-    def key(self) -> tuple[str, str, str, str, bool]:
+    def key(self) -> FindingKey:
         """Return what it is about: of two open ones with one key there is only one."""
         return self.kind, self.mailbox, self.party, self.subject, self.confidential
 

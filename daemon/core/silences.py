@@ -23,7 +23,7 @@ _TIMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Silence:
+class SenderSilence:
     """That a sender has fallen silent."""
 
     since: date
@@ -32,7 +32,7 @@ class Silence:
     """Its longest pause in the year before."""
 
 
-def silence(days: Iterable[date], today: date) -> Silence | None:
+def silence(days: Iterable[date], today: date) -> SenderSilence | None:
     """Return since when a sender is silent; None if it is not, or never was regular.
 
     `days` are those of its letters, in any order. Days that have not come are not looked at.
@@ -46,7 +46,7 @@ def silence(days: Iterable[date], today: date) -> Silence | None:
         return None
     longest = max(later - earlier for earlier, later in pairwise(year))
     is_silent = max(_LEAST_SILENCE, _TIMES * longest) < today - last <= YEAR
-    return Silence(since=last, longest=longest) if is_silent else None
+    return SenderSilence(since=last, longest=longest) if is_silent else None
 
 
 def is_over(since: date, days: Iterable[date], today: date) -> bool:

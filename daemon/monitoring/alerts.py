@@ -2,7 +2,7 @@
 
 Problems with one cause share an incident, and whoever was notified of one of them is not notified
 of the others, unless they are worse or concern other organisations. A problem that has grown begins
-again. What concerns single letters is told together.
+again. What concerns single letters is told together, and so is what may keep letters away.
 
 State is in the store, so a restart repeats no notification. A destination that cannot be reached is
 tried again at growing intervals and holds up nothing; the log and `status` show the problem anyway.
@@ -28,7 +28,7 @@ from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.alert_text import notification
 from daemon.monitoring.awake import Awake
 from daemon.monitoring.health import Health, assess
-from daemon.monitoring.notified import OF_LETTERS, is_due, is_known
+from daemon.monitoring.notified import TOGETHER, is_due, is_known
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.monitoring.shared_health import SharedHealth
@@ -180,7 +180,7 @@ class AlertNotifier:
             if is_due(alert, name, now):
                 if is_known(alert, by_incident.get(alert.incident, ()), name):
                     self._told(alert, name)
-                elif alert.kind in OF_LETTERS:
+                elif alert.kind in TOGETHER:
                     together.setdefault((alert.kind, bool(alert.ended_at)), []).append(alert)
                 else:
                     self._notify([alert], name, snapshot)

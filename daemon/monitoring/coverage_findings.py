@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.causes import cause_of
-from daemon.core.coverage import CoverageFinding, FindingKind
+from daemon.core.coverage import CoverageFinding, FindingKey, FindingKind
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.parties import MailboxParty
 from daemon.core.silences import is_over, silence
 from daemon.core.times import FIRST
 from daemon.monitoring.expiry import expiries
-from daemon.store.senders import Sender, SenderDays
+from daemon.store.senders import SenderDays, SenderHistories, SenderKey
 
 OF_CHANNELS = (FindingKind.RIGHT, FindingKind.SYSTEM_USER, FindingKind.SERVICE)
 _NO_SYSTEM_USER = "no matching system user"  # see connectors/altinn3/token_refusals.py
@@ -161,33 +161,36 @@ def read_until(bookmarks: Iterable[Bookmark], now: datetime) -> dict[tuple[str, 
 
 
 def of_senders(
-    sent: Mapping[Sender, SenderDays],
+    histories: SenderHistories,
     until: Mapping[tuple[str, str], datetime],
     open_ones: Iterable[CoverageFinding],
-    last: Mapping[tuple[str, str, str, str, bool], datetime],
+    last: Mapping[FindingKey, datetime],
     now: datetime,
 ) -> Iterator[CoverageFinding]:
-    """Yield the senders that are silent, those of `open_ones` that still are among them.
+    """Yield the senders of these histories that are silent; of `open_ones`, those that still are.
 
     `until` is `read_until`. `last` is the latest `since` of each sender's findings, which no later
     one of the same silence repeats.
     """
-    known = {each.key: each for each in open_ones}
+    known = {each.key: each for each in open_ones if histories.has(_sender(each))}
     for each in known.values():
-        sender = Sender(each.mailbox, each.party, each.subject, each.confidential)
-        days = sent[sender].days() if sender in sent else ()
+        its = histories.by_sender.get(_sender(each))
         is_read = (each.mailbox, each.party) in until
-        if is_read and not is_over(_day(each.since), days, _day(now)):
+        if is_read and not is_over(_day(each.since), its.days() if its else (), _day(now)):
             yield each
-    for sender, its in sent.items():
+    for sender, its in histories.by_sender.items():
         end = until.get((sender.mailbox, sender.party))
         found = _silent(sender, its, end, now) if end else None
         if found and found.key not in known and found.since > last.get(found.key, FIRST):
             yield found
 
 
+def _sender(finding: CoverageFinding) -> SenderKey:
+    return SenderKey(finding.mailbox, finding.party, finding.subject, finding.confidential)
+
+
 def _silent(
-    sender: Sender, its: SenderDays, until: datetime, now: datetime
+    sender: SenderKey, its: SenderDays, until: datetime, now: datetime
 ) -> CoverageFinding | None:
     found = silence(its.days(), _day(until))
     if found is None or any(day > found.since for day in its.days()):

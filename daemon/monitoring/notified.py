@@ -10,8 +10,9 @@ from daemon.monitoring.sending import NOTIFY_AFTER
 
 _WITHOUT_END = frozenset({"rejected", COLLISION})
 """Kinds that happen once and do not pass, so there is no end to notify of."""
-OF_LETTERS = frozenset({"incomplete", *_WITHOUT_END})
-"""Kinds of problems each of which is about one letter: several are one notification."""
+TOGETHER = frozenset({"incomplete", "sender", "resource", "service", *_WITHOUT_END})
+"""Kinds of problems each of which is about one letter, or one thing of many that a look finds at
+once: several are one notification."""
 
 
 def is_due(alert: Alert, name: str, now: datetime) -> bool:

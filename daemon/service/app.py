@@ -92,8 +92,7 @@ class App:
         self.mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self.mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self.mailboxes, self.heartbeats)
-        parts = self._active.configuration, store, self.problems, clock
-        self.resources = Watches(self.mailboxes, *parts)
+        self.resources = Watches(self.mailboxes, self.configuration, store, self.problems, clock)
         self.tokens = token_guard(configuration, self.problems)
         self.web = pull_api_server(
             configuration,
@@ -201,6 +200,7 @@ class App:
             self.resources.refresh(box.mailbox.name)
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
             ask_again(self.intake, box.mailbox, stopping)
+        self.resources.look_at_senders(stopping)
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
         self.reminders.look(stopping)

@@ -1,9 +1,10 @@
-"""The loop that deletes what retention allows, once a day."""
+"""The loop that deletes what retention allows, and looks for silent senders, once a day."""
 
 from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 from daemon.core.errors import DiskFull
 from daemon.maintenance.housekeeping import HOUSEKEEPING
@@ -21,11 +22,13 @@ def run_housekeeping(app: App, room: Room, wake: WakeEvent, stopping: threading.
 
     Soon after the start, because a service may be restarted every day. Raises StoreError.
     """
+    beat = partial(app.heartbeats.beat, HOUSEKEEPING)
     while not stopping.is_set():
-        app.heartbeats.beat(HOUSEKEEPING)
+        beat()
         try:
             done = app.run_housekeeping(stopping)
             room.found("deleted")
+            done = app.resources.look_at_senders(stopping, beat) and done
             longest = 2 * TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
         except DiskFull as error:
             room.lacks("deleted", error)

@@ -61,7 +61,7 @@ from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
 from daemon.store.routing_changes import RoutingChanges
 from daemon.store.search import Listed, Search, Wanted
-from daemon.store.senders import Senders
+from daemon.store.senders import SenderHistories, Senders
 from daemon.store.sessions import Sessions
 from daemon.store.stamps import Stamps
 from daemon.store.stored_letter import StoredLetter
@@ -130,6 +130,7 @@ __all__ = [
     "RoleGrant",
     "RoutingChanges",
     "Search",
+    "SenderHistories",
     "Sessions",
     "SeveralCopies",
     "Stamps",

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import and_, delete, func, update
+from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
-from daemon.core.coverage import CoverageFinding, CoverageLook, FindingKind
-from daemon.store.database import Database
+from daemon.core.coverage import CoverageFinding, CoverageLook, FindingKey, FindingKind
+from daemon.store.database import Database, table_of
 
-_Key = tuple[str, str, str, str, bool]
 _OPEN = col(CoverageFinding.ended_at).is_(None)
 _FORGOTTEN = 1000  # rows in one transaction
 
 
 @dataclass(frozen=True, kw_only=True)
-class Changed:
+class CoverageChange:
     """What a comparison has changed."""
 
     begun: Sequence[CoverageFinding] = ()
@@ -47,7 +47,7 @@ class Coverage:
         kinds: Collection[FindingKind],
         found: Iterable[CoverageFinding],
         now: datetime,
-    ) -> Changed:
+    ) -> CoverageChange:
         """Record all that is so of these kinds in a mailbox: what is not among it ends.
 
         What goes on keeps its row. May be called again; writes only what has changed.
@@ -63,7 +63,7 @@ class Coverage:
                 for start in range(0, len(ids), _FORGOTTEN):
                     which = col(CoverageFinding.id).in_(ids[start : start + _FORGOTTEN])
                     session.execute(update(CoverageFinding).where(which).values(ended_at=now))
-        return Changed(begun=begun, ended=ended)
+        return CoverageChange(begun=begun, ended=ended)
 
     def end_others(self, mailboxes: Collection[str], now: datetime) -> None:
         """End what is of mailboxes that are not among these."""
@@ -71,18 +71,16 @@ class Coverage:
         for each in others:
             self.note(each, tuple(FindingKind), (), now)
 
-    def last(self, mailbox: str, kind: FindingKind) -> dict[_Key, datetime]:
-        """Return the latest `since` of all rows of a kind, ended or not, by what they are about."""
-        about = (CoverageFinding.party, CoverageFinding.subject, CoverageFinding.confidential)
-        wanted = (
-            select(*about, func.max(col(CoverageFinding.since)))
-            .where(CoverageFinding.kind == kind, CoverageFinding.mailbox == mailbox)
-            .group_by(*map(col, about))
-        )
-        with self._database.read() as session:
-            rows = session.exec(wanted).all()
+    def last_of_senders(self) -> dict[FindingKey, datetime]:
+        """Return the latest `since` of each sender's rows, ended or not, by what they are about."""
+        row, kind = table_of(CoverageFinding).c, FindingKind.SENDER
+        about = (row.mailbox, row.party, row.subject, row.confidential)
+        wanted = sql_select(*about, func.max(row.since)).where(row.kind == kind).group_by(*about)
+        with self._database.read_one() as connection:
+            rows = connection.execute(wanted).all()
         return {
-            (kind, mailbox, party, subject, secret): since for party, subject, secret, since in rows
+            (kind.value, mailbox, party, subject, bool(secret)): since
+            for mailbox, party, subject, secret, since in rows
         }
 
     def look(self, mailbox: str) -> CoverageLook | None:

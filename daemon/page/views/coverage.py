@@ -33,11 +33,11 @@ REMEDIES: Mapping[FindingKind, str] = {
     FindingKind.SERVICE: N_(
         "Have the organisation delegate the access package for ordinary post to the system user."
     ),
-    FindingKind.RESOURCE: N_("Have whoever runs the service add the resource to its mailbox."),
+    FindingKind.RESOURCE: N_("Have the resource added to its mailbox in the configuration."),
     FindingKind.SENDER: N_(
         "Ask the sender whether letters were sent, and look into the inbox in Altinn."
     ),
-    FindingKind.EXPIRY: N_("Have whoever runs the service renew it before it ends."),
+    FindingKind.EXPIRY: N_("Have the key or certificate renewed before it ends."),
 }
 
 

@@ -55,7 +55,7 @@ def test_it_shows_what_is_lacking(site: Site) -> None:
     kari.headers["Accept-Language"] = "nb"
     text = kari.get("/coverage").text
     assert "Rettigheter som er tapt" in text
-    assert "3 ting kan holde brev borte" in text
+    assert "3 ting kan hindre at brev kommer fram" in text
     overview = kari.get("/").text
     assert 'data-kind="sender" data-about="altinn 971032081"' in overview
     assert 'data-kind="resource"' in overview

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from daemon.core.parties import MailboxParty
 from daemon.core.ports import Channel
 from daemon.monitoring.coverage_problems import findings
 from daemon.service.coverage_watch import CoverageWatch
+from daemon.service.sender_watch import SenderWatch
+from daemon.store import senders
 from tests.unit.alerting import Desk, new_desk  # noqa: F401  # a fixture
 from tests.unit.conftest import PARTY, SECRET, stored_letter
 
@@ -68,13 +71,8 @@ class Office:
     def restart(self) -> None:
         desk, boxes = self.desk, [self.box]
         mailboxes: Any = boxes
-        self.watch = CoverageWatch(
-            mailboxes,
-            desk.store,
-            lambda: desk.configuration,
-            desk.clock,
-            lambda: self.certain,
-        )
+        self.watch = CoverageWatch(mailboxes, desk.store, lambda: desk.configuration, desk.clock)
+        self.senders = SenderWatch(["altinn"], desk.store, desk.clock, lambda: self.certain)
         self.alerter = desk.make()
 
     def go_on(self, time: timedelta) -> None:
@@ -92,6 +90,7 @@ class Office:
     def round(self) -> None:
         self.desk.store.bookmarks.save([self._bookmark(*each) for each in sorted(self.places())])
         self.watch.refresh("altinn")
+        assert self.senders.look(threading.Event()) == self.certain
         self.alerter.look()
 
     def places(self) -> set[tuple[str, str]]:
@@ -274,6 +273,46 @@ def test_a_sender_of_confidential_post_is_not_named(office: Office) -> None:
     (told,) = [each for each in office.desk.bell.told if each.kind == "sender"]
     assert SENDER not in f"{told.subject} {told.text} {told.id}"
     assert "confidential" in told.text
+
+
+def test_many_silences_are_one_notification(office: Office) -> None:
+    """Senders that fall silent together, as in a holiday, are told together, and so is their
+    end."""
+    others = [f"97476107{number}" for number in range(5)]
+    for _ in range(8):
+        for each in others:
+            office.letter(sender_org=each)
+        office.wait(7)
+    office.wait(16)
+    assert len(office.found()) == len(others)
+    assert office.told("sender") == [False]
+    for each in others:
+        office.letter(sender_org=each)
+    office.go_on(DAY)
+    assert office.told("sender") == [False, True]
+
+
+def test_a_look_at_senders_beats_and_can_be_stopped(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends a heartbeat for each piece of letters; one that is stopped has found nothing, and
+    is done again."""
+    office.writes(8)
+    office.desk.clock.advance(days=30)
+    office.desk.store.bookmarks.save([office._bookmark(*each) for each in office.places()])
+    monkeypatch.setattr(senders, "ROWS", 3)
+    stopping, beats = threading.Event(), list[int]()
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) > 1:
+            stopping.set()
+
+    assert office.senders.look(stopping, beat)
+    assert len(beats) == 2
+    assert office.found() == []
+    assert office.senders.look(threading.Event())
+    assert office.found() == [("sender", PARTY, SENDER)]
 
 
 def test_what_expires(office: Office) -> None:
