@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.output import Exit, Json, counted, print_json, print_table
+from daemon.cli.output import Exit, Json, counted, print_json, print_table, printable
 from daemon.cli.stored import opened
+from daemon.cli.tables import local
 
 if TYPE_CHECKING:
     from daemon.monitoring.coverage import Client
@@ -39,53 +41,63 @@ def coverage(
     with code 3 if there is anything. It goes by what the service last found; it calls nobody.
     """
     from daemon.monitoring import coverage as covered
-    from daemon.monitoring.coverage_problems import facts, findings
+    from daemon.monitoring.coverage_problems import compared_at, facts, findings
 
     with opened(context) as (configuration, store):
         rows = list(covered.clients(store, configuration.mailboxes))
         found = [facts(each) for each in findings(configuration, store)]
+        looked = compared_at(configuration, store)
     missing = [row for row in rows if row.is_missing]
     if json:
         every, lacking = [asdict(row) for row in rows], [asdict(row) for row in missing]
         unknown = _count([row for row in rows if row.is_unknown])
         summary = {"organisations": _count(rows), "missing": lacking, "unknown": unknown}
-        print_json(every if clients else summary | {"findings": found})
+        times = dict(zip(("compared_at", "senders_at"), looked, strict=True))
+        print_json(every if clients else summary | {"findings": found} | times)
     else:
         _print(rows if clients else missing)
         _print_counts(rows)
         if not clients:
             _print_findings(found)
+            _print_times(*looked)
     remains = missing or (found and not clients)
     raise typer.Exit(Exit.REMAINS if remains else Exit.FINE)
 
 
 def _print_findings(found: Sequence[Mapping[str, Any]]) -> None:
-    if not found:
-        typer.echo("nothing else is known that keeps letters away")
-        return
-    print_table(
-        ("what", "organisation", "about", "mailbox", "first seen", "since"),
-        [
-            (
-                each["kind"],
-                each["party"],
-                _about(each),
-                each["mailbox"],
-                f"{each['first_seen_at']:%Y-%m-%d %H:%M}",
-                f"{each['since']:%Y-%m-%d}",
-            )
-            for each in found
-        ],
-    )
-    for kind, remedy in {each["kind"]: each["remedy"] for each in found}.items():
-        typer.echo(f"{kind}: {remedy}")
+    from daemon.monitoring.coverage_problems import MEANINGS, REMEDIES
+
+    for kind, meaning in MEANINGS.items():
+        own = [each for each in found if each["kind"] == kind.value]
+        if own:
+            typer.echo(f"\n{kind.value}: {meaning}\n    what to do: {REMEDIES[kind]}")
+        for each in own:
+            where = f" ({each['mailbox']})" if each["mailbox"] else ""
+            reason = f"; {printable(each['reason'])}" if each["reason"] else ""
+            typer.echo(f"  {_about(each)}{where}\n    {_times(each)}{reason}")
+
+
+def _print_times(compared: datetime | None, senders: datetime | None) -> None:
+    """Say how old this is: what was never looked at cannot be called fine."""
+    if compared is None:
+        typer.echo("\nnot every mailbox has been looked at yet; the service does so hourly")
+    else:
+        typer.echo(f"\nlooked at {local(compared)}")
+    if senders is None:
+        typer.echo("senders have not been looked at yet; the service does so once a day")
+    else:
+        typer.echo(f"senders looked at {local(senders)}")
 
 
 def _about(each: Mapping[str, Any]) -> str:
     """Return what a finding is about; a sender of confidential post is not named."""
-    if each["confidential"]:
-        return "(confidential)"
-    return f"{each['subject']} {each['name']}".strip()
+    subject = "(confidential post)" if each["confidential"] else each["subject"]
+    return printable(" ".join(filter(None, (each["party"], subject, each["name"]))))
+
+
+def _times(each: Mapping[str, Any]) -> str:
+    word = {"sender": "its last letter came", "expiry": "ends"}.get(each["kind"], "since")
+    return f"{word} {each['since']:%Y-%m-%d}, first seen {each['first_seen_at']:%Y-%m-%d}"
 
 
 def _count(rows: Sequence[Client]) -> int:

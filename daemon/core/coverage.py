@@ -10,6 +10,8 @@ from sqlmodel import Field, SQLModel
 
 from daemon.core.columns import enum_column
 
+WHOLE_STORE = ""
+"""What `CoverageLook` has in place of a mailbox for what is of none, or of all."""
 FindingKey = tuple[str, str, str, str, bool]
 """Of what kind a finding is, its mailbox, organisation and subject, and whether it is secret."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from daemon.config.loader import Configuration
-from daemon.core.coverage import CoverageFinding, FindingKind
+from daemon.core.coverage import WHOLE_STORE, CoverageFinding, FindingKind
 from daemon.monitoring.problem import Problem, moment, some
 from daemon.store import Store
 
@@ -21,6 +22,18 @@ KINDS: Mapping[FindingKind, str] = {
     FindingKind.SERVICE: "service",
 }
 """The kinds of problems, by the kinds of findings that have one."""
+MEANINGS: Mapping[FindingKind, str] = {
+    FindingKind.RIGHT: "could be read, and is refused now",
+    FindingKind.SYSTEM_USER: "all of it is refused, or the organisation is not found any more",
+    FindingKind.SERVICE: "one of the ten services, which could never be read",
+    FindingKind.RESOURCE: "carries letters, and is not in the configuration",
+    FindingKind.SENDER: (
+        "was regular, with letters on at least six days of a year, over at least thirty days, and "
+        "has sent none for longer than three times its longest pause in that year, and a week"
+    ),
+    FindingKind.EXPIRY: "a key or certificate that ends",
+}
+"""What each kind of finding is, in words."""
 REMEDIES: Mapping[FindingKind, str] = {
     FindingKind.RIGHT: (
         "have the organisation give the system user the access package or right again"
@@ -51,6 +64,19 @@ def findings(configuration: Configuration, store: Store) -> Sequence[CoverageFin
     """Return what coverage lacks now, of the mailboxes that are configured. Raises StoreError."""
     names = {"", *(each.name for each in configuration.mailboxes)}
     return [each for each in store.coverage.open() if each.mailbox in names]
+
+
+def compared_at(configuration: Configuration, store: Store) -> tuple[datetime | None, ...]:
+    """Return when every mailbox, and when all senders, were last looked at. Raises StoreError.
+
+    None for never: then nothing that is not found says that there is nothing.
+    """
+    looks = [store.coverage.look(each.name) for each in configuration.mailboxes]
+    times = [each.compared_at if each else None for each in looks]
+    whole = store.coverage.look(WHOLE_STORE)
+    known = [each for each in times if each]
+    mailboxes = min(known) if known and len(known) == len(times) else None
+    return mailboxes, whole.senders_at if whole else None
 
 
 def facts(finding: CoverageFinding) -> dict[str, Any]:

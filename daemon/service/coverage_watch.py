@@ -15,7 +15,7 @@ import structlog
 
 from daemon.config.loader import Configuration
 from daemon.core.connector_calls import call_connector
-from daemon.core.coverage import CoverageFinding, CoverageLook, FindingKind
+from daemon.core.coverage import WHOLE_STORE, CoverageFinding, CoverageLook, FindingKind
 from daemon.core.errors import PostmottakError
 from daemon.core.ports import FindsResources, Mailbox
 from daemon.core.times import has_passed
@@ -26,7 +26,6 @@ from daemon.store import Store
 _log = structlog.get_logger(__name__)
 _EVERY = timedelta(hours=1)
 _DAILY = timedelta(hours=23)  # less, for it is looked whether it is due once an hour
-WHOLE_STORE = ""
 
 
 class CoverageWatch:

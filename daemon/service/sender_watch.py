@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.core.callbacks import do_nothing
-from daemon.core.coverage import CoverageFinding, CoverageLook, FindingKind
+from daemon.core.coverage import WHOLE_STORE, CoverageFinding, CoverageLook, FindingKind
 from daemon.core.silences import YEAR
 from daemon.core.times import has_passed
 from daemon.monitoring import coverage_findings as compare
-from daemon.service.coverage_watch import WHOLE_STORE, note
+from daemon.service.coverage_watch import note
 from daemon.service.room import without_room
 from daemon.store import SenderHistories, Store
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from daemon.core.coverage import CoverageFinding, FindingKind
 from daemon.core.rights import Right, UserAccess
-from daemon.monitoring.coverage_problems import findings
+from daemon.monitoring.coverage_problems import compared_at, findings
 from daemon.page.context import page_of, require
 from daemon.page.problems_of_user import operates_all_of
 from daemon.page.wording import N_
@@ -51,9 +51,12 @@ def show(request: Request) -> Response:
     page, user = page_of(request), require(request, Right.OPERATE)
     own = [each for each in findings(page.configuration, page.store) if _is_shown(user, each)]
     groups = [(kind, [each for each in own if each.kind is kind]) for kind in WORDS]
+    looked_at, senders_at = compared_at(page.configuration, page.store)
     return page.render(
         request,
         "coverage/coverage.html",
+        compared_at=looked_at,
+        senders_at=senders_at,
         count=len(own),
         groups=[(kind, rows[:_SHOWN]) for kind, rows in groups if rows],
         more={kind: max(0, len(rows) - _SHOWN) for kind, rows in groups},

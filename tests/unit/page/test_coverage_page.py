@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from daemon.core.coverage import CoverageFinding, FindingKind
+from daemon.core.coverage import CoverageFinding, CoverageLook, FindingKind
 from daemon.store.users import RoleGrant
 from tests.unit.conftest import NOW
 from tests.unit.page.conftest import Site
@@ -80,7 +80,11 @@ def test_without_findings(site: Site) -> None:
     """There is a sentence and no table; what is of a mailbox that is no more is not shown."""
     kari = site.user("kari", "operator")
     kari.headers["Accept-Language"] = "en"
-    assert "Nothing is known that keeps letters away." in kari.get("/coverage").text
+    text = kari.get("/coverage").text
+    assert "Nothing is known that keeps letters away." in text
+    assert "Not every mailbox has been looked at yet." in text
+    site.store.coverage.looked(CoverageLook(mailbox="altinn", compared_at=NOW))
+    assert "Not every mailbox" not in kari.get("/coverage").text
     gone = CoverageFinding(
         kind=FindingKind.RIGHT, mailbox="old", party=OURS, first_seen_at=NOW, since=NOW
     )

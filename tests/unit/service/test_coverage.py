@@ -98,6 +98,23 @@ def test_without_a_store_row_nothing_is_missing(command: Command) -> None:
     assert "1 organisation can be read" in ended.out
 
 
+def test_it_says_when_it_was_looked(command: Command, configuration_file: Path) -> None:
+    """What was never looked at is not called fine; afterwards it says when that was."""
+    command("poll")
+    path = stack.load_configuration(configuration_file).store.database_path
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM coverage_looks")
+    ended = command("coverage")
+    assert "not every mailbox has been looked at yet" in ended.out
+    assert "senders have not been looked at yet" in ended.out
+    assert command("coverage", "--json").json["senders_at"] is None
+    command("poll")
+    found = command("coverage", "--json").json
+    assert found["compared_at"]
+    assert found["senders_at"]
+    assert "yet" not in command("coverage").out
+
+
 def test_what_keeps_letters_away_is_listed(command: Command, configuration_file: Path) -> None:
     """With first seen, since when and what to do; exit code 3; no sender of confidential post."""
     command("poll")
@@ -127,6 +144,8 @@ def test_what_keeps_letters_away_is_listed(command: Command, configuration_file:
     assert known["first_seen_at"].startswith(f"{NOW:%Y-%m-%d}")
     assert (hidden["subject"], hidden["name"], hidden["confidential"]) == ("", "", True)
     out = command("coverage").out
-    assert all(each in out for each in (NEW, "Etaten", "(confidential)", "ask the sender"))
+    assert all(each in out for each in (NEW, "Etaten", "(confidential post)", "ask the sender"))
+    last, longest = f"{NOW - timedelta(days=30):%Y-%m-%d}", "its longest pause in a year was 7 days"
+    assert all(each in out for each in (f"its last letter came {last}", longest, "six days"))
     assert GONE not in out
     assert "Domstolen" not in out
