@@ -347,3 +347,23 @@ class RoutingVersion(SQLModel, table=True):
     version: str = Field(primary_key=True, description="SHA-256 of the table's text")
     text: str
     in_force_since: datetime
+
+
+class JournalRow(SQLModel, table=True):
+    """What one transaction did to one subject, chained to the row before (docs/journal.md)."""
+
+    __tablename__ = "journal"
+
+    sequence: int = Field(primary_key=True, description="1 for the first; none is left out")
+    at: str = Field(description="when it was written, by this machine's clock, in UTC")
+    kind: str
+    subject: str = Field(index=True, description="a message id, or such as `user anna`")
+    facts: str = Field(description="canonical JSON (RFC 8785)")
+    salt: bytes | None = Field(
+        default=None, description="of the hashes in `facts`; deleted with the values"
+    )
+    body_salt: bytes | None = Field(
+        default=None, description="the same for the letter's text, which may go before"
+    )
+    previous: bytes = Field(description="the hash of the row before")
+    hash: bytes = Field(description="SHA-256 of `previous` and of all columns but the salts")

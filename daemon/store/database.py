@@ -25,6 +25,8 @@ from daemon.core.outside_values import json_from
 from daemon.runtime.owner import create_file, make_folder
 from daemon.store.busy import BusyWait, is_busy
 from daemon.store.column_text import json_text, write_moments_fast
+from daemon.store.journal.capture import capture, forget
+from daemon.store.journal.writing import begin, newest, write_captured
 from daemon.store.kept_journals import JournalKeeper
 from daemon.store.migrations import HEAD
 
@@ -59,9 +61,10 @@ class Database:
         self._one_writer = threading.Lock()
         with _as_store_error(url):
             self._reader = _open(url, self.busy_wait)
-            self._writer = self._reader.execution_options(immediate=True)
+            self._writer = self._reader.execution_options(immediate=True, journal=True)
             self._autocommit = self._reader.execution_options(single=True)
             self._migrate()
+        self._begin_journal()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -115,7 +118,14 @@ class Database:
                 else None
             )
         if current != HEAD:
-            _upgrade(self._writer, self.url)
+            _upgrade(self._reader.execution_options(immediate=True), self.url)
+
+    def _begin_journal(self) -> None:
+        with self.read_one() as connection:
+            begun = newest(connection)[0]
+        if not begun:
+            with self.write() as session:
+                begin(session.connection())
 
 
 def _open(url: str, busy_wait: BusyWait) -> Engine:
@@ -172,7 +182,10 @@ def _begin(journals: JournalKeeper, connection: Connection) -> None:
     A transaction that takes it later fails with `database is locked` without waiting.
     """
     options = connection.get_execution_options()
+    forget(connection)
     if options.get("immediate", False):
+        if options.get("journal", False):
+            capture(connection)
         _begin_to_write(journals, connection)
     elif not options.get("single", False):
         connection.exec_driver_sql("BEGIN")
@@ -198,6 +211,7 @@ def _commit(journals: JournalKeeper, connection: Connection) -> None:
     """Commit by a statement, which waits like every other and can be repeated after a reader."""
     # a connection of sqlite3's
     if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        write_captured(connection)
         if connection.info.get(_KEPT, False):
             journals.keep()
         connection.exec_driver_sql("COMMIT")

@@ -1,0 +1,62 @@
+"""The journal of a store: signed heads, and its verification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from daemon.core.callbacks import do_nothing
+from daemon.store.database import Database
+from daemon.store.journal.heads import HEAD, Head, sign
+from daemon.store.journal.rows import Salts, canonical, facts_of
+from daemon.store.journal.verify import Verified, verify
+from daemon.store.journal.writing import THE_JOURNAL, Draft, append, newest
+
+_NEWEST_KIND = "SELECT kind FROM journal ORDER BY sequence DESC LIMIT 1"
+_NO_SALTS = Salts(salt=None, body=None)
+
+
+class Journal:
+    """The journal of a store. May be used from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sign(self, key: bytes, now: datetime) -> Head:
+        """Add a signed head to the journal, and return one that covers it too, for publishing.
+
+        If nothing was added since the last head, none is added. `key` is the private key. Durable
+        when it returns. Raises StoreError.
+        """
+        with self._database.write() as session:
+            connection = session.connection()
+            if _newest_kind(connection) != HEAD:
+                head = sign(key, *newest(connection), _moment(now))
+                facts = canonical(facts_of(head.facts(), _NO_SALTS))
+                draft = Draft(kind=HEAD, subject=THE_JOURNAL, facts=facts, salts=_NO_SALTS)
+                append(connection, [draft])
+            return sign(key, *newest(connection), _moment(now))
+
+    def head(self, key: bytes, now: datetime) -> Head:
+        """Return a signed head of the newest row, and change nothing. Raises StoreError."""
+        with self._database.read_one() as connection:
+            return sign(key, *newest(connection), _moment(now))
+
+    def verify(
+        self,
+        heads: Sequence[Head] = (),
+        keys: Collection[str] = (),
+        since: str = "",
+        report: Callable[[str], None] = do_nothing,
+    ) -> Verified:
+        """Verify the journal and, without `since`, the tables; see `verify` in verify.py."""
+        return verify(self._database, heads, keys, since, report)
+
+
+def _newest_kind(connection: Any) -> str:
+    return str(connection.exec_driver_sql(_NEWEST_KIND).scalar())
+
+
+def _moment(now: datetime) -> str:
+    return now.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,154 @@
+"""Reads the journal and what it binds, some subjects at a time, in the order of the subjects.
+
+A reader blocks every commit, so each piece is read in a transaction of its own; in each, journal
+and tables agree.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from daemon.store.journal.bindings import BINDINGS, Binding
+from daemon.store.journal.rows import State, state_of
+
+PIECE = 300
+"""Rows of the journal, or of one table, in a piece at most: some 20 ms."""
+_LAST_TEXT = "\U0010ffff"
+_LAST_NUMBER = 2**63 - 1
+_JOURNAL = (
+    "SELECT sequence, subject, facts, salt, body_salt FROM journal "
+    "WHERE subject > ? AND subject <= ? ORDER BY subject, sequence"
+)
+Rows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], tuple[Binding, State]]]
+"""The rows of tables, by subject, and by table and key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectClass:
+    """Subjects of one kind, which lie together in the order of subjects."""
+
+    prefix: str
+    tables: Sequence[str]
+    """The first one has a row for each subject that is there."""
+    numbered: bool = False
+
+    @property
+    def begin(self) -> str:
+        """What is before all of them."""
+        return self.prefix
+
+    @property
+    def end(self) -> str:
+        """What is after all of them. Letters are first: a message id begins with 0 to f."""
+        return f"{self.prefix}{_LAST_TEXT}" if self.prefix else "g"
+
+    def key(self, subject: str) -> Any:
+        """Return the key in the tables; None for what cannot be one."""
+        if subject == self.end:
+            return _LAST_NUMBER if self.numbered else _LAST_TEXT
+        rest = subject.removeprefix(self.prefix)
+        if not self.numbered:
+            return rest
+        if not rest:
+            return -_LAST_NUMBER
+        return int(rest) if rest.isascii() and rest.isdigit() else None
+
+    def subject(self, key: Any) -> str:
+        """Return the subject of a row with this key."""
+        return f"{self.prefix}{key:012d}" if self.numbered else f"{self.prefix}{key}"
+
+    @property
+    def bindings(self) -> list[Binding]:
+        """What binds its tables."""
+        return [each for each in BINDINGS if each.table in self.tables]
+
+
+CLASSES = (
+    SubjectClass(
+        prefix="",
+        tables=(
+            *("messages", "attachments", "decisions", "deliveries", "attempts", "marks"),
+            *("acknowledgements", "deadlines", "deletions", "tombstones", "legal_holds"),
+        ),
+    ),
+    SubjectClass(prefix="log ", tables=("events",), numbered=True),
+    SubjectClass(prefix="table ", tables=("routing_versions",)),
+    SubjectClass(prefix="table-change ", tables=("routing_changes",), numbered=True),
+    SubjectClass(prefix="user ", tables=("users", "grants")),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """The subjects of a class after one and up to another."""
+
+    of: SubjectClass
+    after: str
+    until: str
+
+
+def next_piece(connection: Any, of: SubjectClass, after: str, size: int = PIECE) -> Piece:
+    """Return the piece that follows; it ends with the class if it is the last."""
+    ends = [_nth_of_journal(connection, of, after, size)]
+    ends += [
+        _nth_of_table(connection, of, binding, after, size)
+        for binding in of.bindings
+        if binding.table != "attempts"  # they go with their deliveries
+    ]
+    found = [each for each in ends if each and each < of.end and of.key(each) is not None]
+    return Piece(of=of, after=after, until=min(found, default=of.end))
+
+
+def _nth_of_journal(connection: Any, of: SubjectClass, after: str, size: int) -> str | None:
+    nth = (
+        "SELECT subject FROM journal WHERE subject > ? AND subject < ? "
+        "ORDER BY subject LIMIT 1 OFFSET ?"
+    )
+    row = connection.exec_driver_sql(nth, (after, of.end, size)).first()
+    return str(row[0]) if row else None
+
+
+def _nth_of_table(
+    connection: Any, of: SubjectClass, binding: Binding, after: str, size: int
+) -> str | None:
+    column = f'"{binding.walked}"'
+    nth = (
+        f"SELECT {column} FROM {binding.table} WHERE {column} > ? "  # noqa: S608  # our own names
+        f"ORDER BY {column} LIMIT 1 OFFSET ?"
+    )
+    row = connection.exec_driver_sql(nth, (of.key(after), size)).first()
+    return of.subject(row[0]) if row and not isinstance(row[0], bytes) else None
+
+
+def all_pieces(connection: Any) -> Iterator[Piece]:
+    """Yield all pieces of all classes, in one transaction of the caller's."""
+    for of in CLASSES:
+        after = of.begin
+        while after != of.end:
+            piece = next_piece(connection, of, after)
+            yield piece
+            after = piece.until
+
+
+def rows_of(connection: Any, piece: Piece) -> Rows:
+    """Return the rows of the tables in a piece."""
+    found: defaultdict[str, dict[tuple[str, ...], tuple[Binding, State]]] = defaultdict(dict)
+    bounds = (piece.of.key(piece.after), piece.of.key(piece.until))
+    for binding in piece.of.bindings:
+        subject = binding.subject.format(row="r")
+        wanted = (
+            f"SELECT {subject}, {binding.values('r')} FROM {binding.table} AS r "  # noqa: S608  # our own names
+            f"WHERE {binding.within('r')}"
+        )
+        for subject, *values in connection.exec_driver_sql(wanted, bounds):
+            key = (binding.table, *(str(each) for each in values[: len(binding.key)]))
+            found[str(subject)][key] = (binding, state_of(binding, values))
+    return found
+
+
+def journal_of(connection: Any, piece: Piece) -> Iterator[tuple[int, str, str, Any, Any]]:
+    """Yield sequence, subject, facts and salts of the rows of the journal in a piece, in order."""
+    yield from connection.exec_driver_sql(_JOURNAL, (piece.after, piece.until))

@@ -1,0 +1,283 @@
+"""The journal: nothing that is bound by it is changed unseen, and it agrees with the tables."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.core.errors import OperatorError
+from daemon.core.model import MarkKind, Policy, message_id
+from daemon.store import Actor, RoleGrant, Store, results
+from daemon.store.content import ContentStore
+from daemon.store.journal.bindings import BINDINGS, Binding
+from daemon.store.journal.heads import Head, head_of, public_of
+from daemon.store.journal.key import key_path, make_key, read_key
+from daemon.store.journal.rows import canonical
+from tests.unit.claiming import LEASE, RECEIPT, SECOND
+from tests.unit.conftest import NOW, Clock, stored_letter
+from tests.unit.journal_edits import (
+    a_field,
+    a_lie,
+    a_row_removed,
+    by_hand,
+    change,
+    edit_at_random,
+    one_inserted,
+    two_swapped,
+)
+from tests.unit.test_retention import keeper
+
+KARI = Actor(name="kari")
+RULES = {"body": "20d", "attachments": "20d", "metadata": "40d"}
+
+
+def live(store: Store, content: ContentStore, clock: Clock) -> None:
+    """Do everything that the journal binds: letters come and go, people answer, rights change."""
+    marks = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED}
+    content.put([b"pdf"])
+    for name in ("gone 1", "gone 2"):
+        store.letters.add([stored_letter(name, marks={MarkKind.READ: Policy.STORED})])
+        (claim,) = store.outbox.claim("me", NOW, LEASE, 20)
+        store.outbox.end([results.delivered(claim, RECEIPT, NOW, NOW + SECOND)])
+    mark_all(store)
+    clock.advance(days=45)
+    keeper(store, content, clock, **RULES).run("service", threading.Event())
+    names = [f"letter {number}" for number in range(8)]
+    content.put([b"pdf"])
+    store.letters.add([stored_letter(name, marks=marks, due_at=NOW) for name in names])
+    claims = store.outbox.claim("me", NOW, LEASE, 20)
+    ends = [results.delivered(each, RECEIPT, NOW, NOW + SECOND) for each in claims[:6]]
+    ends.append(results.deferred(claims[6], "nobody is at home", NOW, NOW, NOW + SECOND))
+    ends.append(results.dead(claims[7], "no such folder", NOW, NOW + SECOND))
+    store.outbox.end(ends)
+    mark_all(store)
+    store.outbox.picked_up(ends[0].claim.id, NOW + SECOND, None)
+    first = ends[0].claim.delivery.message_id
+    store.acknowledgements.acknowledge(first, "Kari Nordmann", NOW, KARI)
+    store.deadlines.confirm(first, "Kari Nordmann", NOW, KARI, due_at=NOW + timedelta(days=9))
+    held = ends[1].claim.delivery.message_id
+    store.retention.hold(held, "ola", "sak 12", NOW)
+    store.retention.end_hold(held, "ola", NOW + SECOND)
+    store.retention.hold(held, "ola", "sak 13", NOW + SECOND)
+    rules = {**RULES, "metadata": "50d"}
+    keeper(store, content, clock, **rules).run("service", threading.Event())
+    store.letters.add([stored_letter("new", marks=marks), stored_letter("secret", ("erp", "mail"))])
+    store.users.add("anna", NOW, KARI, grants=[RoleGrant(role="reader")], password_hash="$argon2$x")
+    store.users.grant("anna", [RoleGrant(role="reader"), RoleGrant(role="confidential")], NOW, KARI)
+    store.users.disable("anna", NOW, KARI)
+    store.events.add(NOW, kind="letter-opened", user="anna", message_id=message_id("altinn", "new"))
+
+
+def mark_all(store: Store) -> None:
+    """Send every mark that is due."""
+    for mark, _ in store.marks.due("altinn", NOW + SECOND, 100):
+        store.marks.done(mark, NOW + SECOND)
+
+
+@pytest.fixture(name="key")
+def the_key(database: Path) -> bytes:
+    """The key that signs."""
+    make_key(key_path(database))
+    return read_key(key_path(database))
+
+
+@pytest.fixture(name="lived")
+def a_store_with_everything(
+    store: Store, content: ContentStore, clock: Clock, key: bytes
+) -> tuple[Store, Head]:
+    """A store in which everything has happened, with a head that was published."""
+    live(store, content, clock)
+    store.journal.sign(key, NOW)
+    store.events.add(NOW, kind="letter-opened", user="anna")
+    return store, store.journal.sign(key, NOW)
+
+
+def faults(path: Path, heads: list[Head], key: bytes) -> list[str]:
+    """What `journal verify` finds."""
+    store = Store(f"sqlite:///{path}")
+    try:
+        return [str(each) for each in store.journal.verify(heads, [public_of(key)]).faults]
+    finally:
+        store.close()
+
+
+def test_an_untouched_store_has_no_fault(lived: tuple[Store, Head], key: bytes) -> None:
+    """Whatever the service did, the journal agrees with the tables, and its heads are valid."""
+    store, head = lived
+    found = store.journal.verify([head], [public_of(key)])
+    assert ([str(each) for each in found.faults], found.signed_until) == ([], head.sequence - 1)
+    kinds = {row[0] for row in rows_of(store, "SELECT DISTINCT kind FROM journal")}
+    assert kinds >= {
+        *("begun", "stored", "attempt", "mark", "pickup", "acknowledgement", "deadline", "head"),
+        *("legal-hold", "retention", "user", "rights", "event", "table-in-force"),
+    }
+
+
+def rows_of(store: Store, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
+    with store.events._database.read_one() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+
+def test_every_column_of_a_bound_table_is_decided(lived: tuple[Store, Head]) -> None:
+    """A new column fails this until it is in the journal, or is named as not bound."""
+    store, _ = lived
+    for binding in BINDINGS:
+        there = {row[1] for row in rows_of(store, f"PRAGMA table_info({binding.table})")}
+        assert there == {*binding.columns, *binding.unbound}, binding.table
+
+
+def test_facts_are_canonical_json(lived: tuple[Store, Head]) -> None:
+    """The facts are what a library for RFC 8785 writes."""
+    store, _ = lived
+    for (facts,) in rows_of(store, "SELECT facts FROM journal"):
+        assert rfc8785.dumps(json.loads(facts)).decode() == facts
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text("abc_zZ09"), inner),
+    )
+)
+def test_canonical_json_is_that_of_a_library(value: object) -> None:
+    """Python's encoder, which is eight times as fast, writes the same bytes."""
+    assert canonical(value).encode() == rfc8785.dumps(value)  # type: ignore[arg-type]  # JSON
+
+
+def test_no_words_of_a_letter_are_in_the_journal(lived: tuple[Store, Head]) -> None:
+    """Titles, texts, names of files, senders and persons are hashes."""
+    store, _ = lived
+    written = " ".join(str(row) for row in rows_of(store, "SELECT * FROM journal")).lower()
+    for word in ("næringsareal", "hei på deg", "å.pdf", "skatteetaten", "nordmann", "argon"):
+        assert word not in written
+
+
+def test_what_retention_deleted_has_no_salt(lived: tuple[Store, Head]) -> None:
+    """The salts of deleted texts and letters are gone, so that nobody can try what they were; their
+    rows stay."""
+    store, _ = lived
+    texts = "SELECT message_id FROM deletions WHERE part = 'body'"
+    gone = "SELECT message_id FROM tombstones"
+    assert (len(rows_of(store, texts)), len(rows_of(store, gone))) == (7, 2)
+    salts = "SELECT count(*), count(salt), count(body_salt) FROM journal WHERE subject IN ({})"
+    assert rows_of(store, salts.format(gone)) == [(8, 0, 0)]
+    ((count, salted, body),) = rows_of(store, salts.format(f"{texts} EXCEPT {gone}"))
+    assert (body, count > salted > 0) == (0, True)
+
+
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda each: each.table)
+def test_each_bound_column_is_bound(
+    binding: Binding, lived: tuple[Store, Head], key: bytes, database: Path
+) -> None:
+    """A change of any column, and of which letter a row belongs to, is found."""
+    lived[0].close()
+    content = database.read_bytes()
+    for column in sorted({*binding.columns, binding.walked}):
+        with by_hand(database) as connection:
+            row = connection.execute(f"SELECT rowid FROM {binding.table} LIMIT 1").fetchone()
+            change(connection, binding.table, column, row[0], random.Random(column))
+        assert faults(database, [lived[1]], key), column
+        database.write_bytes(content)
+
+
+@pytest.mark.parametrize("turn", range(10))
+def test_a_thousand_random_edits_are_found(
+    turn: int, lived: tuple[Store, Head], key: bytes, database: Path
+) -> None:
+    """Each edit of the file by hand is found with the head that was published; without any, there
+    is no fault."""
+    store, head = lived
+    store.close()
+    content = database.read_bytes()
+    assert faults(database, [head], key) == []
+    for number in range(100):
+        edit = edit_at_random(database, random.Random(1000 * turn + number))
+        assert faults(database, [head], key), (edit.__name__, turn, number)
+        database.write_bytes(content)
+
+
+def test_a_fault_is_named(lived: tuple[Store, Head], key: bytes, database: Path) -> None:
+    """The row of the journal, its letter and the table are named, and no word of the letter."""
+    store, head = lived
+    letter = message_id("altinn", "new")
+    with by_hand(database) as connection:
+        connection.execute("UPDATE messages SET title = 'Sak 1' WHERE id = ?", (letter.hex,))
+        connection.execute("DELETE FROM journal WHERE sequence = 1")
+    first, *rest = [str(each) for each in store.journal.verify([head], [public_of(key)]).faults]
+    assert first == "row 1: is missing"
+    (fault,) = [each for each in rest if "messages" in each]
+    assert str(letter) in fault
+    assert fault.endswith("messages was changed: private_hash")
+
+
+def test_a_foreign_key_signs_nothing(lived: tuple[Store, Head], tmp_path: Path) -> None:
+    """Heads that somebody else has signed are found by the key, and a changed head is refused."""
+    store, head = lived
+    make_key(tmp_path / "other")
+    other = public_of(read_key(tmp_path / "other"))
+    found = [str(each) for each in store.journal.verify([], [other]).faults]
+    assert len(found) == 2
+    assert all("another key" in each for each in found)
+    with pytest.raises(OperatorError, match="its signature is wrong"):
+        head_of(replace(head, sequence=head.sequence + 1).text())
+    assert head_of(head.text()) == head
+
+
+def test_the_key_is_its_owners_and_stays(database: Path) -> None:
+    """The key is made once, and nobody else can read it."""
+    path = key_path(database)
+    assert make_key(path)
+    first = read_key(path)
+    assert not make_key(path)
+    assert (read_key(path), path.stat().st_mode & 0o777) == (first, 0o600)
+
+
+def test_a_letter_of_an_earlier_version_is_bound_from_the_upgrade_on(
+    lived: tuple[Store, Head], key: bytes, database: Path
+) -> None:
+    """An empty journal begins with a row for each letter that is there already."""
+    lived[0].close()
+    with by_hand(database) as connection:
+        connection.execute("DELETE FROM journal")
+    store = Store(f"sqlite:///{database}")
+    assert store.journal.verify().faults == []
+    head = store.journal.sign(key, NOW)
+    kinds = {row[0] for row in rows_of(store, "SELECT kind FROM journal")}
+    assert kinds == {"begun", "migrated", "head"}
+    store.close()
+    for edit in (a_field, a_row_removed, two_swapped, one_inserted, a_lie):
+        content = database.read_bytes()
+        with by_hand(database) as connection:
+            edit(connection, random.Random(1))
+        assert faults(database, [head], key), edit.__name__
+        database.write_bytes(content)
+
+
+def undone(store: Store) -> None:
+    """A transaction that changes something, and fails."""
+    with store.events._database.write() as session:
+        session.connection().exec_driver_sql("UPDATE routing_versions SET in_force_since = 'x'")
+        raise RuntimeError
+
+
+def test_a_transaction_that_is_undone_leaves_no_row(store: Store) -> None:
+    """What a transaction did before it failed is in no row of the journal, nor in the next one."""
+    before = rows_of(store, "SELECT count(*) FROM journal")
+    with pytest.raises(RuntimeError):
+        undone(store)
+    store.users.all()  # a transaction that reads, by the same connection
+    assert rows_of(store, "SELECT count(*) FROM journal") == before
+    store.events.add(NOW, kind="test", user="anna")
+    assert rows_of(store, "SELECT count(*) FROM journal")[0][0] == before[0][0] + 1
+    assert store.journal.verify().faults == []
