@@ -5,6 +5,7 @@ Running it again lists what is missing by then, and brings the unit's drop-in up
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 import tomllib
@@ -80,6 +81,7 @@ def init(
         typer.echo(f"\n{_wrapped(step, f'{number}. ')}")
     _show_registration(folder / "postmottak.toml")
     _prepare(folder)
+    _make_journal_key(folder / "postmottak.toml")
     _report_missing(folder)
 
 
@@ -215,6 +217,31 @@ def _prepare(folder: Path) -> None:
     )
     for line in prepare(needs):
         typer.echo(line)
+
+
+def _make_journal_key(path: Path) -> None:
+    """Make the key that signs the journal, where the store's folder is there already.
+
+    Otherwise the service makes it. What is missing in the configuration is reported at the end.
+    """
+    from daemon.service import stack
+    from daemon.store.journal.key import key_path, make_key
+
+    try:
+        key = key_path(stack.load_configuration(path).store.database_path)
+    except ConfigurationError:
+        return
+    if not os.path.isdir(key.parent):  # noqa: PTH112  # or it is hidden from this user
+        return
+    try:
+        made = make_key(key)
+    except PermissionError:
+        typer.echo(f"{key} is left to the service, whose folder it is")
+        return
+    except OSError as error:
+        reason = (error.strerror or "cannot be written").lower()
+        raise OperatorError(f"{key}: {reason}; fix that, and run the command again") from error
+    typer.echo(f"{key} {'written' if made else 'exists already; left unchanged'}")
 
 
 def _report_missing(folder: Path) -> None:

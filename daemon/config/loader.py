@@ -21,6 +21,7 @@ from daemon.config.canary import CanarySettings, check_canary
 from daemon.config.cautions import add_cautions
 from daemon.config.endpoints import ApiSettings, EventsSettings, MonitoringSettings
 from daemon.config.faults import FaultList, KeyPath, Model, read_toml
+from daemon.config.journal import JournalSettings, check_publish_to
 from daemon.config.store import StoreSettings
 from daemon.config.web import WebSettings
 from daemon.core.dpv import service_code
@@ -54,6 +55,7 @@ _SECTIONS = (
     "alerts",
     "canary",
     "acknowledgements",
+    "journal",
     "monitoring",
     "web",
     "events",
@@ -169,6 +171,7 @@ class Configuration:
     api: ApiSettings | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
     acknowledgements: AcknowledgementSettings = field(default_factory=AcknowledgementSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
     monitoring: MonitoringSettings | None = None
     canary: CanarySettings | None = None
     web: WebSettings | None = None
@@ -230,6 +233,7 @@ class _SectionReader:
         api = self.optional(ApiSettings, values, "api")
         alerts = self.section(AlertSettings, values, "alerts")
         acknowledgements = self.section(AcknowledgementSettings, values, "acknowledgements")
+        journal = self.section(JournalSettings, values, "journal")
         monitoring = self.optional(MonitoringSettings, values, "monitoring")
         web = self.optional(WebSettings, values, "web")
         canary = self.optional(CanarySettings, values, "canary")
@@ -245,6 +249,7 @@ class _SectionReader:
         check_send_by(
             acknowledgements, {each.name: each.settings for each in destinations}, self.faults
         )
+        check_publish_to(journal, values.get("destination", ()), self.faults)
         add_cautions(self.faults, values, monitoring.listen if monitoring else None)
         configuration = None
         if store and delivery and routing and retention and alerts and not self.faults.faults:
@@ -259,6 +264,7 @@ class _SectionReader:
                 api=api,
                 alerts=alerts,
                 acknowledgements=acknowledgements or AcknowledgementSettings(),
+                journal=journal or JournalSettings(),
                 monitoring=monitoring,
                 canary=canary,
                 web=web,

@@ -3,6 +3,7 @@
     FOLDER/postmottak.db     the database as it was when the backup began
     FOLDER/content/          the attachments' bytes; hard links where the file system allows it, to
                              the store or to the newest backup in the same parent folder
+    FOLDER/journal-head.json the signed head of its journal; missing if there is no key to sign with
     FOLDER/backup.json       written last: a folder without it is not a backup
 
 After a restore the ids of letters and deliveries are the same, because they are derived, so a
@@ -32,10 +33,12 @@ from daemon.maintenance.earlier_backup import (
 from daemon.maintenance.integrity import IntegrityReport, Report, check_store
 from daemon.store import Store
 from daemon.store.content import ContentStore
+from daemon.store.journal.key import key_path, read_key
 from daemon.store.snapshot import take_snapshot
 from daemon.store.sqlite_file import BESIDE, copy_database, corruption, roll_back
 
 _DATABASE = "postmottak.db"
+_HEAD = "journal-head.json"
 _BLOCK = 1 << 20
 
 
@@ -101,6 +104,7 @@ class _Making:
             unchanged = self._copy(store, copies)
             found = self._check(store, copies)
             messages = store.queries.counts().messages
+            self._write_head(store, now)
         finally:
             store.close()
         # empty since the commit above
@@ -116,6 +120,13 @@ class _Making:
         with new_file(self.folder / MANIFEST, 0o600) as file:
             file.write(json.dumps(asdict(backup), indent=2).encode() + b"\n")
         return backup
+
+    def _write_head(self, store: Store, now: datetime) -> None:
+        path = key_path(self.database)
+        if path.exists():
+            head = store.journal.head(read_key(path), now)
+            with new_file(self.folder / _HEAD, 0o600) as file:
+                file.write(head.text().encode())
 
     def _copy(self, store: Store, copies: ContentStore) -> int:
         """Copy or link each file. Returns how many the earlier backup had."""
@@ -219,7 +230,7 @@ def _make_empty(folder: Path) -> None:
         raise OperatorError(
             f"the folder {folder} cannot be created: {error.strerror}; name another one"
         ) from error
-    if there and there <= {_DATABASE, CONTENT}:
+    if there and there <= {_DATABASE, CONTENT, _HEAD}:
         raise OperatorError(
             f"{folder} holds an incomplete backup; remove it, or name another folder"
         )

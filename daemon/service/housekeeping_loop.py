@@ -1,4 +1,6 @@
-"""The loop that deletes what retention allows, and looks for silent senders, once a day."""
+"""The loop that once a day deletes what retention allows, signs the journal, and looks for silent
+senders.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from daemon.core.errors import DiskFull
 from daemon.maintenance.housekeeping import HOUSEKEEPING
 from daemon.runtime.schedule import WakeEvent
 from daemon.service.app import App
+from daemon.service.journal_heads import sign_head
 from daemon.service.room import Room
 
 TIDY_EVERY = timedelta(days=1)
@@ -27,6 +30,8 @@ def run_housekeeping(app: App, room: Room, wake: WakeEvent, stopping: threading.
         beat()
         try:
             done = app.run_housekeeping(stopping)
+            if done and not stopping.is_set():
+                _sign(app)
             room.found("deleted")
             done = app.resources.look_at_senders(stopping, beat) and done
             longest = 2 * TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
@@ -36,3 +41,15 @@ def run_housekeeping(app: App, room: Room, wake: WakeEvent, stopping: threading.
         if not stopping.is_set():
             app.heartbeats.beat_for_wait(HOUSEKEEPING, longest)
             wake.wait(longest)
+
+
+def _sign(app: App) -> None:
+    configuration = app.configuration()
+    sign_head(
+        app.store,
+        configuration.store.database_path,
+        configuration.journal.publish_to,
+        app.destinations,
+        app.clock(),
+        partial(app.heartbeats.beat, HOUSEKEEPING),
+    )

@@ -106,6 +106,7 @@ FIRST = {
     "postmottak deliveries retry ID": ("deliveries resend ID",),
     "postmottak deliveries hold ID": ("deliveries resend ID",),
     "postmottak deliveries release ID": ("deliveries resend ID", "deliveries hold ID"),
+    "postmottak journal verify --head backup/journal-head.json": ("journal head", "backup backup"),
     "postmottak restore FOLDER": ("backup FOLDER",),
     "postmottak restore /backup/2026-11-24": ("backup /backup/2026-11-24",),
     "postmottak routes import table.xlsx": ("routes export table.xlsx",),

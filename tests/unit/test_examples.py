@@ -16,12 +16,14 @@ from pydantic_core import PydanticUndefined
 from connectors.altinn3 import settings as altinn3_settings
 from connectors.sandbox.sinks import soap
 from daemon.config.endpoints import ApiSettings, EventsSettings, MonitoringSettings
+from daemon.config.journal import JournalSettings
 from daemon.config.loader import (
     AlertSettings,
     DeliverySettings,
     RetentionSettings,
     RoutingSettings,
 )
+from daemon.config.monitoring import MonitoringSettings
 from daemon.config.store import StoreSettings
 from daemon.config.web import OidcSettings, ProxySettings, WebSettings
 from daemon.core.network import ProxyOptions
@@ -36,6 +38,7 @@ SECTIONS: dict[str, tuple[dict[str, Any], type[BaseModel]]] = {
     "retention": (EXAMPLE["retention"], RetentionSettings),
     "routing": (EXAMPLE["routing"], RoutingSettings),
     "alerts": (EXAMPLE["alerts"], AlertSettings),
+    "journal": (EXAMPLE["journal"], JournalSettings),
     "monitoring": (EXAMPLE["monitoring"], MonitoringSettings),
     "events": (EXAMPLE["events"], EventsSettings),
     "api": (EXAMPLE["api"], ApiSettings),
