@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from connectors.drops.drop import STAGING
+from daemon.store import Store
 from tests.journeys.conftest import Journey
 
 PER_LETTER = 3
@@ -64,7 +65,8 @@ def _sinks(
 
 
 def told_too_early(journey: Journey) -> Iterator[str]:
-    """Deliveries that are recorded as delivered although the other side does not have them."""
+    """Deliveries that are recorded as delivered although the other side does not have them, and
+    what the journal has otherwise."""
     hooks, mails = taken(journey)
     states = delivery_states(journey)
     told = {
@@ -82,6 +84,7 @@ def told_too_early(journey: Journey) -> Iterator[str]:
     )
     if dropped > len(journey.whole_drops()):
         yield "a drop is told as delivered and is not there"
+    yield from unlike_the_journal(_database(journey))
 
 
 def taken(journey: Journey) -> tuple[Counter[str], Counter[str]]:
@@ -124,9 +127,21 @@ def damage(journey: Journey) -> Iterator[str]:
     with _open(journey) as connection:
         if connection.execute("PRAGMA integrity_check").fetchone() != ("ok",):
             yield "the database is not whole"
+    yield from unlike_the_journal(_database(journey))
     for file in (journey.scene.folder / "content").glob("??/*"):
         if hashlib.sha256(file.read_bytes()).hexdigest() != file.name:
             yield "a file of the content store is not what its name says"
+
+
+def unlike_the_journal(database: Path) -> Iterator[str]:
+    """Where the tables and the journal do not agree, or the journal does not hang together."""
+    if not database.exists():
+        return
+    store = Store(f"sqlite:///{database}")
+    try:
+        yield from (f"journal: {each}" for each in store.journal.verify().faults)
+    finally:
+        store.close()
 
 
 def temporaries(journey: Journey) -> list[str]:
