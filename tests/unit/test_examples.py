@@ -23,7 +23,6 @@ from daemon.config.loader import (
     RetentionSettings,
     RoutingSettings,
 )
-from daemon.config.monitoring import MonitoringSettings
 from daemon.config.store import StoreSettings
 from daemon.config.web import OidcSettings, ProxySettings, WebSettings
 from daemon.core.network import ProxyOptions
