@@ -5,7 +5,7 @@ from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 revision = "0026"
-down_revision = "0024"
+down_revision = "0022"
 
 _TEXTS = ("mailbox", "party", "service", "resource")
 _NUMBERS = (
