@@ -44,7 +44,7 @@ from daemon.store.due_letters import DueLetter, DueLetters
 from daemon.store.events import Events
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.handovers import Handovers
-from daemon.store.journal.journal import Journal
+from daemon.store.journal.journal import SignedJournal
 from daemon.store.letters import Letters
 from daemon.store.link_key import LinkKeys
 from daemon.store.login_links import LoginLinks
@@ -106,7 +106,6 @@ __all__ = [
     "DueMail",
     "Events",
     "Intent",
-    "Journal",
     "LetterCopy",
     "Letters",
     "LinkKeys",
@@ -135,6 +134,7 @@ __all__ = [
     "SenderHistories",
     "Sessions",
     "SeveralCopies",
+    "SignedJournal",
     "Stamps",
     "Store",
     "StoredLetter",
@@ -193,7 +193,7 @@ class Store:
         self.awaited = Awaited(self._database)
         self.link_keys = LinkKeys(self._database)
         self.events = Events(self._database)
-        self.journal = Journal(self._database)
+        self.journal = SignedJournal(self._database)
         self.routing_changes = RoutingChanges(self._database)
         self.drafts = Drafts(self._database)
         self.publications = Publications(self._database)

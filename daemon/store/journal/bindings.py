@@ -75,7 +75,7 @@ BINDINGS = (
         private=(
             *("title", "body_type", "language", "sender_org", "sender_name", "technical_sender"),
             *("sender_reference", "due_at", "confirmation_needed", "altinn2_id", "properties"),
-            *("references", "reply_options"),
+            *("references", "reply_options", "party_name", "listed_at"),
         ),
         body=("summary", "body"),
         unbound=("id",),  # the subject

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daemon.store.journal.bindings import BINDINGS
-from daemon.store.journal.chain import Fault
-from daemon.store.journal.reading import Piece, Rows, journal_of, rows_of
+from daemon.store.journal.chain import JournalFault
+from daemon.store.journal.reading import JournalPiece, Rows, journal_of, rows_of
 from daemon.store.journal.rows import BODY_DELETED, GONE, Salts, entry_of, key_of, salt_hash
 
 _BY_TABLE = {each.table: each for each in BINDINGS}
@@ -34,10 +34,10 @@ class _Replayed:
     states: dict[tuple[str, ...], _Known] = field(default_factory=dict)
     unsalted: list[tuple[int, str]] = field(default_factory=list)
     """The rows whose salts are deleted, and which one."""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[JournalFault] = field(default_factory=list)
 
 
-def compare(connection: Any, piece: Piece) -> Iterator[Fault]:
+def compare(connection: Any, piece: JournalPiece) -> Iterator[JournalFault]:
     """Yield what of a piece differs between the tables and the journal."""
     rows = rows_of(connection, piece)
     replayed = _replay(journal_of(connection, piece))
@@ -64,7 +64,7 @@ def _add(known: _Replayed, sequence: int, subject: str, text: str, salts: Salts)
                 known.unsalted.append((sequence, name))
             elif (salt_hash(salt) if salt is not None else None) != bound:
                 known.faults.append(
-                    Fault(sequence=sequence, subject=subject, text=f"its {name} was changed")
+                    JournalFault(sequence=sequence, subject=subject, text=f"its {name} was changed")
                 )
         for table, entries in facts.items():
             if binding := _BY_TABLE.get(table):
@@ -73,11 +73,11 @@ def _add(known: _Replayed, sequence: int, subject: str, text: str, salts: Salts)
                     known.states[key_of(binding, entry)] = state
     except (ValueError, TypeError, AttributeError):
         known.faults.append(
-            Fault(sequence=sequence, subject=subject, text="its facts cannot be read")
+            JournalFault(sequence=sequence, subject=subject, text="its facts cannot be read")
         )
 
 
-def _differences(subject: str, known: _Replayed, rows: Rows) -> Iterator[Fault]:
+def _differences(subject: str, known: _Replayed, rows: Rows) -> Iterator[JournalFault]:
     there = rows.get(subject, {})
     for key in sorted(known.states.keys() | there.keys()):
         state, what = known.states.get(key), " ".join(key)
@@ -87,7 +87,9 @@ def _differences(subject: str, known: _Replayed, rows: Rows) -> Iterator[Fault]:
                 yield _fault(state, subject, f"{what} was removed from its table")
         elif state is None or gone:
             text = f"{what} was inserted into its table"
-            yield Fault(sequence=state.sequence if state else None, subject=subject, text=text)
+            yield JournalFault(
+                sequence=state.sequence if state else None, subject=subject, text=text
+            )
         else:
             binding, found = there[key]
             entry = entry_of(binding, found, state.salts)
@@ -95,8 +97,8 @@ def _differences(subject: str, known: _Replayed, rows: Rows) -> Iterator[Fault]:
                 yield _fault(state, subject, f"{what} was changed: {_names(entry, state.entry)}")
 
 
-def _fault(state: _Known, subject: str, text: str) -> Fault:
-    return Fault(sequence=state.sequence, subject=subject, text=text)
+def _fault(state: _Known, subject: str, text: str) -> JournalFault:
+    return JournalFault(sequence=state.sequence, subject=subject, text=text)
 
 
 def _names(entry: Mapping[str, Any], known: Mapping[str, Any]) -> str:
@@ -107,11 +109,11 @@ def _names(entry: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     return ", ".join(names)
 
 
-def _salts_missing(subject: str, known: _Replayed) -> Iterator[Fault]:
+def _salts_missing(subject: str, known: _Replayed) -> Iterator[JournalFault]:
     """Yield the salts that are missing although what they belong to is there."""
     main = next((state for key, state in known.states.items() if key[0] in _MAIN), None)
     removed = main is not None and bool(main.entry.get(GONE))
     body_deleted = main is not None and BODY_DELETED in main.entry
     for sequence, name in known.unsalted:
         if not removed and not (name == "body_salt" and body_deleted):
-            yield Fault(sequence=sequence, subject=subject, text=f"its {name} was removed")
+            yield JournalFault(sequence=sequence, subject=subject, text=f"its {name} was removed")

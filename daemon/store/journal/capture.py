@@ -20,7 +20,7 @@ _KEY = "what the journal is to have"  # what is remembered with a connection
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class RowChange:
     """What happened to a row of a table: what it is now, or only its key if it was removed."""
 
     binding: Binding
@@ -30,9 +30,9 @@ class Change:
     state: State | None
 
 
-def captured(connection: Any) -> list[Change]:
+def captured(connection: Any) -> list[RowChange]:
     """Return what the transaction has changed so far; the list of this connection."""
-    changes: list[Change] = connection.info.get(_KEY, [])
+    changes: list[RowChange] = connection.info.get(_KEY, [])
     return changes
 
 
@@ -49,7 +49,7 @@ def capture(connection: Any) -> None:
     """
     if _KEY in connection.info:
         return
-    changes: list[Change] = []
+    changes: list[RowChange] = []
     # a connection of sqlite3's
     connection.connection.dbapi_connection.create_function(
         _FUNCTION, -1, lambda *values: changes.append(_change(*values))
@@ -60,11 +60,11 @@ def capture(connection: Any) -> None:
     connection.info[_KEY] = changes
 
 
-def _change(number: int, what: str, subject: Any, *values: Any) -> Change:
+def _change(number: int, what: str, subject: Any, *values: Any) -> RowChange:
     binding = BINDINGS[number]
     state = None if what == REMOVED else state_of(binding, values)
     key = tuple(values[: len(binding.key)])
-    return Change(binding=binding, what=what, subject=str(subject), key=key, state=state)
+    return RowChange(binding=binding, what=what, subject=str(subject), key=key, state=state)
 
 
 def _triggers(number: int, binding: Binding) -> Iterator[str]:

@@ -16,7 +16,7 @@ COLUMNS = "sequence, at, kind, subject, facts, previous, hash"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class JournalFault:
     """Something that was changed: the row of the journal, what it is about, and what is wrong."""
 
     sequence: int | None
@@ -57,11 +57,13 @@ class Chain:
     def __post_init__(self) -> None:
         self._published = {each.sequence: each for each in self.heads}
 
-    def add(self, row: Row) -> Iterator[Fault]:
+    def add(self, row: Row) -> Iterator[JournalFault]:
         """Verify the next row; yield what is wrong."""
         sequence, kind, previous, found = row[0], row[2], row[5], row[6]
         if sequence != self.sequence + 1:
-            yield Fault(sequence=self.sequence + 1, text=_missing(self.sequence + 1, sequence - 1))
+            yield JournalFault(
+                sequence=self.sequence + 1, text=_missing(self.sequence + 1, sequence - 1)
+            )
         elif previous != self.previous:
             yield _of(
                 row, f"was inserted, moved or changed: it does not follow row {self.sequence}"
@@ -75,15 +77,15 @@ class Chain:
             yield _of(row, f"is not the row that was published {published.at[:10]}")
         self.sequence, self.previous = sequence, found
 
-    def end(self) -> Iterator[Fault]:
+    def end(self) -> Iterator[JournalFault]:
         """Yield what is missing at the end."""
         for sequence, each in sorted(self._published.items()):
-            yield Fault(
+            yield JournalFault(
                 sequence=sequence,
                 text=f"is missing: a head was published for it {each.at[:10]}",
             )
 
-    def _signed(self, row: Row) -> Iterator[Fault]:
+    def _signed(self, row: Row) -> Iterator[JournalFault]:
         try:
             head = Head.of_facts(json.loads(row[4]))
         except (ValueError, KeyError, TypeError):
@@ -122,5 +124,5 @@ def _missing(first: int, last: int) -> str:
     return "is missing" if first == last else f"to {last} are missing"
 
 
-def _of(row: Row, text: str) -> Fault:
-    return Fault(sequence=row[0], kind=str(row[2]), subject=str(row[3]), text=text)
+def _of(row: Row, text: str) -> JournalFault:
+    return JournalFault(sequence=row[0], kind=str(row[2]), subject=str(row[3]), text=text)

@@ -11,13 +11,13 @@ from daemon.store.database import Database
 from daemon.store.journal.heads import HEAD, Head, sign
 from daemon.store.journal.rows import Salts, canonical, facts_of
 from daemon.store.journal.verify import Verified, verify
-from daemon.store.journal.writing import THE_JOURNAL, Draft, append, newest
+from daemon.store.journal.writing import THE_JOURNAL, NewRow, append, newest
 
 _NEWEST_KIND = "SELECT kind FROM journal ORDER BY sequence DESC LIMIT 1"
 _NO_SALTS = Salts(salt=None, body=None)
 
 
-class Journal:
+class SignedJournal:
     """The journal of a store. May be used from several threads."""
 
     def __init__(self, database: Database) -> None:
@@ -34,7 +34,7 @@ class Journal:
             if _newest_kind(connection) != HEAD:
                 head = sign(key, *newest(connection), _moment(now))
                 facts = canonical(facts_of(head.facts(), _NO_SALTS))
-                draft = Draft(kind=HEAD, subject=THE_JOURNAL, facts=facts, salts=_NO_SALTS)
+                draft = NewRow(kind=HEAD, subject=THE_JOURNAL, facts=facts, salts=_NO_SALTS)
                 append(connection, [draft])
             return sign(key, *newest(connection), _moment(now))
 

@@ -82,7 +82,7 @@ CLASSES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class JournalPiece:
     """The subjects of a class after one and up to another."""
 
     of: SubjectClass
@@ -90,7 +90,7 @@ class Piece:
     until: str
 
 
-def next_piece(connection: Any, of: SubjectClass, after: str, size: int = PIECE) -> Piece:
+def next_piece(connection: Any, of: SubjectClass, after: str, size: int = PIECE) -> JournalPiece:
     """Return the piece that follows; it ends with the class if it is the last."""
     ends = [_nth_of_journal(connection, of, after, size)]
     ends += [
@@ -99,7 +99,7 @@ def next_piece(connection: Any, of: SubjectClass, after: str, size: int = PIECE)
         if binding.table != "attempts"  # they go with their deliveries
     ]
     found = [each for each in ends if each and each < of.end and of.key(each) is not None]
-    return Piece(of=of, after=after, until=min(found, default=of.end))
+    return JournalPiece(of=of, after=after, until=min(found, default=of.end))
 
 
 def _nth_of_journal(connection: Any, of: SubjectClass, after: str, size: int) -> str | None:
@@ -123,7 +123,7 @@ def _nth_of_table(
     return of.subject(row[0]) if row and not isinstance(row[0], bytes) else None
 
 
-def all_pieces(connection: Any) -> Iterator[Piece]:
+def all_pieces(connection: Any) -> Iterator[JournalPiece]:
     """Yield all pieces of all classes, in one transaction of the caller's."""
     for of in CLASSES:
         after = of.begin
@@ -133,7 +133,7 @@ def all_pieces(connection: Any) -> Iterator[Piece]:
             after = piece.until
 
 
-def rows_of(connection: Any, piece: Piece) -> Rows:
+def rows_of(connection: Any, piece: JournalPiece) -> Rows:
     """Return the rows of the tables in a piece."""
     found: defaultdict[str, dict[tuple[str, ...], tuple[Binding, State]]] = defaultdict(dict)
     bounds = (piece.of.key(piece.after), piece.of.key(piece.until))
@@ -149,6 +149,6 @@ def rows_of(connection: Any, piece: Piece) -> Rows:
     return found
 
 
-def journal_of(connection: Any, piece: Piece) -> Iterator[tuple[int, str, str, Any, Any]]:
+def journal_of(connection: Any, piece: JournalPiece) -> Iterator[tuple[int, str, str, Any, Any]]:
     """Yield sequence, subject, facts and salts of the rows of the journal in a piece, in order."""
     yield from connection.exec_driver_sql(_JOURNAL, (piece.after, piece.until))

@@ -10,9 +10,9 @@ from typing import Any
 from daemon.core.callbacks import do_nothing
 from daemon.store.database import Database
 from daemon.store.journal.bound import compare
-from daemon.store.journal.chain import COLUMNS, Chain, Fault, Row
+from daemon.store.journal.chain import COLUMNS, Chain, JournalFault, Row
 from daemon.store.journal.heads import Head
-from daemon.store.journal.reading import CLASSES, Piece, next_piece
+from daemon.store.journal.reading import CLASSES, JournalPiece, next_piece
 from daemon.store.journal.rows import BEFORE_FIRST
 
 MOST = 100
@@ -33,7 +33,7 @@ class Verified:
     signed_until: int = 0
     """The last row that a signed head in the journal covers; 0 if none does."""
     newest: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[JournalFault] = field(default_factory=list)
     more: bool = False
     """Whether there are more faults than are named."""
 
@@ -72,7 +72,7 @@ def verify(
 
 def _all(
     database: Database, chain: Chain, found: Verified, report: Callable[[str], None]
-) -> Iterator[Fault]:
+) -> Iterator[JournalFault]:
     last = chain.sequence or _FIRST
     while rows := _rows_after(database, last):
         for row in rows:
@@ -97,18 +97,18 @@ def _rows_after(database: Database, sequence: int) -> list[Row]:
         return [tuple(row) for row in connection.exec_driver_sql(_AFTER, (sequence, _ROWS))]
 
 
-def _tables(database: Database, report: Callable[[str], None]) -> Iterator[Fault]:
+def _tables(database: Database, report: Callable[[str], None]) -> Iterator[JournalFault]:
     for of in CLASSES:
         after = of.begin
         while after != of.end:
             report(f"comparing the tables with the journal, at {after[:12] or 'the first letter'}")
             with database.read() as session:
                 connection: Any = session.connection()
-                piece: Piece = next_piece(connection, of, after)
+                piece: JournalPiece = next_piece(connection, of, after)
                 faults = list(compare(connection, piece))
             yield from faults
             after = piece.until
     with database.read_one() as connection:
         orphans = connection.exec_driver_sql(_ORPHANS, (MOST,)).scalars().all()
     for each in orphans:
-        yield Fault(sequence=None, text=f"attempts {each}: its delivery is missing")
+        yield JournalFault(sequence=None, text=f"attempts {each}: its delivery is missing")

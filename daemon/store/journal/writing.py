@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daemon.store.journal.bindings import BINDINGS, Binding
-from daemon.store.journal.capture import ADDED, CHANGED, REMOVED, Change, captured
+from daemon.store.journal.capture import ADDED, CHANGED, REMOVED, RowChange, captured
 from daemon.store.journal.reading import all_pieces, rows_of
 from daemon.store.journal.rows import (
     BEFORE_FIRST,
@@ -67,7 +67,7 @@ class _Subject:
     kind: str = ""
     """What its row is called; empty if that depends on what happened."""
 
-    def add(self, change: Change) -> None:
+    def add(self, change: RowChange) -> None:
         """Add one change. The last one of a row holds."""
         table = change.binding.table
         self.rows[(table, *change.key)] = (change.binding, change.state)
@@ -75,7 +75,7 @@ class _Subject:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
+class NewRow:
     """A row without its place in the chain."""
 
     kind: str
@@ -106,7 +106,7 @@ def write_captured(connection: Any) -> None:
     append(connection, drafts)
 
 
-def append(connection: Any, drafts: Iterable[Draft]) -> None:
+def append(connection: Any, drafts: Iterable[NewRow]) -> None:
     """Add rows to the end of the journal, in a transaction that writes.
 
     Raises SQLAlchemyError.
@@ -136,7 +136,7 @@ def newest(connection: Any) -> tuple[int, bytes]:
     return (int(row[0]), bytes(row[1])) if row else (0, BEFORE_FIRST)
 
 
-def _by_subject(changes: Iterable[Change]) -> dict[str, _Subject]:
+def _by_subject(changes: Iterable[RowChange]) -> dict[str, _Subject]:
     found: dict[str, _Subject] = {}
     for change in changes:
         if change.subject not in found:
@@ -145,7 +145,7 @@ def _by_subject(changes: Iterable[Change]) -> dict[str, _Subject]:
     return found
 
 
-def _draft(subject: str, found: _Subject) -> tuple[Draft, str]:
+def _draft(subject: str, found: _Subject) -> tuple[NewRow, str]:
     """Return the row for a subject, and the statement that deletes salts, if any are to go."""
     salts = _new_salts(found.rows.values())
     entries: dict[str, list[Mapping[str, Any]]] = {}
@@ -162,7 +162,7 @@ def _draft(subject: str, found: _Subject) -> tuple[Draft, str]:
     elif any(BODY_DELETED in each for each in entries.get("messages", ())):
         forget = _FORGET_BODY
     facts = canonical(facts_of(entries, salts))
-    return Draft(kind=_kind(found, entries), subject=subject, facts=facts, salts=salts), forget
+    return NewRow(kind=_kind(found, entries), subject=subject, facts=facts, salts=salts), forget
 
 
 def _new_salts(rows: Iterable[tuple[Binding, State | None]]) -> Salts:
@@ -204,7 +204,7 @@ def begin(connection: Any) -> None:
     }
     salts = Salts(salt=None, body=None)
     facts = canonical(facts_of({"rows": [counts]}, salts))
-    append(connection, [Draft(kind=BEGUN, subject=THE_JOURNAL, facts=facts, salts=salts)])
+    append(connection, [NewRow(kind=BEGUN, subject=THE_JOURNAL, facts=facts, salts=salts)])
     for piece in all_pieces(connection):
         found = rows_of(connection, piece).items()
         append(

@@ -66,7 +66,8 @@ OTHERS = {
     ),
     *("deadlines calendars add", "deadlines calendars revoke", "deadlines confirm"),
     *("deadlines drop", "deadlines handled", "deliveries hold", "deliveries release"),
-    *("deliveries resend", "deliveries retry", "key new", "messages acknowledge"),
+    *("deliveries resend", "deliveries retry", "journal head", "journal verify"),
+    *("key new", "messages acknowledge"),
     *("messages end-legal-hold", "messages legal-hold", "messages refetch", "messages route"),
     *("poll", "recipients handover", "reconcile", "restore", "routes apply", "routes export"),
     *("routes import", "run", "sandbox", "services", "soap describe", "web login-link"),
@@ -76,6 +77,8 @@ OTHERS = {
 """What changes something, calls another system, or has nothing of letters."""
 MORE = 'await_pickup = "2d"\n\n[canary]\nevery = "1d"\n'
 _ITS_OWN = {"canaries"}
+_ALL = 'SELECT * FROM "%s"'
+_WANTED = {"journal": "SELECT kind, subject, facts FROM journal WHERE kind != 'event'"}
 _PLACES = {
     *("daemon/store/canaries.py", "daemon/delivery/canary.py"),
     *("daemon/monitoring/canary.py", "daemon/cli/canary.py"),
@@ -176,12 +179,12 @@ def _numbers(site: Site) -> str:
 
 
 def _rows(site: Site) -> dict[str, list[Any]]:
-    """Return every row of every table but that of canaries."""
+    """Return every row of every table but that of canaries, and of the journal what is no event."""
     database = sqlite3.connect(site.folder / "postmottak.db")
     try:
         names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {
-            name: sorted(map(str, database.execute(f'SELECT * FROM "{name}"').fetchall()))
+            name: sorted(map(str, database.execute(_WANTED.get(name, _ALL % name)).fetchall()))
             for (name,) in names
             if name not in {*_ITS_OWN, "events", "sessions", "sqlite_sequence"}
         }
