@@ -360,10 +360,10 @@ class JournalRow(SQLModel, table=True):
     subject: str = Field(index=True, description="a message id, or such as `user anna`")
     facts: str = Field(description="canonical JSON (RFC 8785)")
     salt: bytes | None = Field(
-        default=None, description="of the hashes in `facts`; deleted with the values"
+        default=None,
+        description="of the hashes in this and later rows of the subject; deleted with the values",
     )
     body_salt: bytes | None = Field(
         default=None, description="the same for the letter's text, which may go before"
     )
-    previous: bytes = Field(description="the hash of the row before")
-    hash: bytes = Field(description="SHA-256 of `previous` and of all columns but the salts")
+    hash: bytes = Field(description="SHA-256 of the hash before, and of all columns but the salts")

@@ -8,6 +8,7 @@ mode a power cut lost an acknowledged commit; EXTRA syncs the folder too.
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -211,7 +212,10 @@ def _commit(journals: JournalKeeper, connection: Connection) -> None:
     """Commit by a statement, which waits like every other and can be repeated after a reader."""
     # a connection of sqlite3's
     if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-        write_captured(connection)
+        try:
+            write_captured(connection)
+        except sqlite3.Error as error:  # while it reads, beside SQLAlchemy
+            raise DBAPIError(None, None, error) from error
         if connection.info.get(_KEPT, False):
             journals.keep()
         connection.exec_driver_sql("COMMIT")

@@ -137,9 +137,8 @@ def chain_recomputed(connection: sqlite3.Connection, by: random.Random) -> None:
     previous = bytes(32)
     for number, row in enumerate(rows, start=1):
         row[0] = number
-        row[7], row[8] = previous, hash_of(previous, leaf_of(*row[:5]))
-        previous = row[8]
-        connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        row[7] = previous = hash_of(previous, leaf_of(*row[:5]))
+        connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def a_lie(connection: sqlite3.Connection, by: random.Random) -> None:
@@ -155,13 +154,11 @@ def a_lie(connection: sqlite3.Connection, by: random.Random) -> None:
     previous = bytes(32)
     for row in connection.execute("SELECT * FROM journal ORDER BY sequence").fetchall():
         this = hash_of(previous, leaf_of(*row[:5]))
-        connection.execute(
-            "UPDATE journal SET previous = ?, hash = ? WHERE sequence = ?", (previous, this, row[0])
-        )
+        connection.execute("UPDATE journal SET hash = ? WHERE sequence = ?", (this, row[0]))
         previous = this
 
 
-COLUMNS = ("sequence", "at", "kind", "subject", "facts", "salt", "body_salt", "previous", "hash")
+COLUMNS = ("sequence", "at", "kind", "subject", "facts", "salt", "body_salt", "hash")
 EDITS = (
     *(a_field, a_row_removed, two_swapped, one_inserted),
     *(in_the_journal, chain_recomputed, a_lie),

@@ -7,6 +7,7 @@ import random
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from daemon.store.content import ContentStore
 from daemon.store.journal.bindings import BINDINGS, Binding
 from daemon.store.journal.heads import Head, head_of, public_of
 from daemon.store.journal.key import key_path, make_key, read_key
-from daemon.store.journal.rows import canonical
+from daemon.store.journal.rows import canonical, ordered, private_hash
 from tests.unit.claiming import LEASE, RECEIPT, SECOND
 from tests.unit.conftest import NOW, Clock, stored_letter
 from tests.unit.journal_edits import (
@@ -151,8 +152,10 @@ def test_facts_are_canonical_json(lived: tuple[Store, Head]) -> None:
     )
 )
 def test_canonical_json_is_that_of_a_library(value: object) -> None:
-    """Python's encoder, which is eight times as fast, writes the same bytes."""
-    assert canonical(value).encode() == rfc8785.dumps(value)  # type: ignore[arg-type]  # JSON
+    """The encoders that are faster write the same bytes."""
+    wanted = rfc8785.dumps(value)  # type: ignore[arg-type]  # JSON
+    assert canonical(value).encode() == wanted
+    assert ordered(json.loads(canonical(value))) == wanted
 
 
 def test_no_words_of_a_letter_are_in_the_journal(lived: tuple[Store, Head]) -> None:
@@ -174,6 +177,47 @@ def test_what_retention_deleted_has_no_salt(lived: tuple[Store, Head]) -> None:
     assert rows_of(store, salts.format(gone)) == [(8, 0, 0)]
     ((count, salted, body),) = rows_of(store, salts.format(f"{texts} EXCEPT {gone}"))
     assert (body, count > salted > 0) == (0, True)
+
+
+def test_private_values_can_be_verified_by_others(lived: tuple[Store, Head]) -> None:
+    """A hash is that of the salt of the letter and its values by name, as canonical JSON."""
+    store, _ = lived
+    letter = f"'{message_id('altinn', 'new').hex}'"
+    ((facts, salt),) = rows_of(
+        store, f"SELECT facts, salt FROM journal WHERE subject = {letter} AND kind = 'stored'"
+    )
+    values = rows_of(store, f"SELECT * FROM decisions WHERE message_id = {letter}")[0]
+    names = [row[1] for row in rows_of(store, "PRAGMA table_info(decisions)")]
+    there = dict(zip(names, values, strict=True))
+    (binding,) = [each for each in BINDINGS if each.table == "decisions"]
+    usual = {name: binding.defaults.get(name) for name in there}
+    private = {name: there[name] for name in binding.private if there[name] != usual[name]}
+    (entry,) = json.loads(facts)["decisions"]
+    digest = sha256(salt + rfc8785.dumps({"decisions": private})).hexdigest()
+    assert entry["private_hash"] == digest[:32]
+    assert private_hash("decisions", dict(sorted(private.items())), salt) == digest[:32]
+
+
+def test_a_letter_has_its_salts_once(lived: tuple[Store, Head], key: bytes, database: Path) -> None:
+    """Salts are in the first row of a letter; one that is put elsewhere is found."""
+    store, head = lived
+    letter = message_id("altinn", "letter 0").hex
+    ((count, salts),) = rows_of(
+        store, f"SELECT count(*), count(salt) FROM journal WHERE subject = '{letter}'"
+    )
+    assert (count > 3, salts) == (True, 1)
+    store.close()
+    with by_hand(database) as connection:
+        connection.execute(
+            "UPDATE journal SET salt = (SELECT salt FROM journal WHERE subject = ?1 AND salt "
+            "IS NOT NULL) WHERE sequence = (SELECT max(sequence) FROM journal WHERE subject = ?1)",
+            (letter,),
+        )
+    (fault,) = faults(database, [head], key)
+    assert "its salt was inserted" in fault
+    with by_hand(database) as connection:
+        connection.execute("UPDATE journal SET salt = NULL WHERE subject = ?", (letter,))
+    assert any("its salt was removed" in each for each in faults(database, [head], key))
 
 
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda each: each.table)

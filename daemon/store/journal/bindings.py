@@ -6,21 +6,43 @@ person who adds a column decides what the journal has of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
-FORMAT = 1
-"""Which columns the facts of a row are about. Count it up when a column is added to them."""
 OF_LETTER = ("message_id",)
 _CLAIMED = "CASE {row}.state WHEN 'claimed' THEN 'pending' ELSE {row}.state END"
 _DUE = "CASE {row}.state WHEN 'due' THEN 'waiting' ELSE {row}.state END"
 _AS_TEXT = "CAST({row}.altinn2_id AS TEXT)"  # JSON has no integers of 64 bits
+PRIVATE_HASH, BODY_HASH = "private_hash", "body_hash"
 _EXPRESSIONS = {
+    ("messages", "altinn2_id"): _AS_TEXT,
     ("deliveries", "state"): _CLAIMED,
     ("marks", "state"): _DUE,
     ("tombstones", "altinn2_id"): _AS_TEXT,
 }
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Some columns in the order of their names, which is that of canonical JSON."""
+
+    names: Sequence[str]
+    usual: tuple[Any, ...]
+    """What each has usually."""
+
+    @classmethod
+    def of(cls, names: Iterable[str], defaults: Mapping[str, Any]) -> Columns:
+        """Return the columns of these names."""
+        ordered = tuple(sorted(names))
+        return cls(ordered, tuple(map(defaults.get, ordered)))
+
+    def unusual(self, values: Iterable[Any]) -> dict[str, Any]:
+        """Return the values that are not the usual ones, by name."""
+        # not strict, which costs more than the rest
+        found = zip(self.names, values, self.usual)  # noqa: B905
+        return {name: value for name, value, usual in found if value != usual}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +54,58 @@ class Binding:
     """The column that says which subject a row has."""
     subject: str = "{row}.message_id"
     """The subject of a row, in SQL."""
+    main: bool = False
+    """Whether each subject that is there has a row in it. The salts of its hashes go with it."""
     key: Sequence[str] = ()
     """What identifies a row of its subject."""
     clear: Sequence[str] = ()
     private: Sequence[str] = ()
-    """What retention deletes with the letter's metadata, or with the log of events."""
+    """What retention deletes with the letter's metadata, or with the log of events; and what is
+    clear from other facts."""
     body: Sequence[str] = ()
     """What retention deletes with the letter's text."""
     unbound: Sequence[str] = ()
     """What only says what is to be done next, and is not bound."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What columns have usually, if that is not NULL. It is left out of the facts."""
 
     @cached_property
     def columns(self) -> Sequence[str]:
-        """The columns whose values are used, in the order in which they are captured."""
+        """The columns whose values are used."""
         return (*self.key, *self.clear, *self.private, *self.body)
+
+    @cached_property
+    def entry(self) -> Columns:
+        """What the facts of a row have: the readable columns, and hashes of the others."""
+        hashes = [(self.private, PRIVATE_HASH), (self.body, BODY_HASH)]
+        names = (*self.key, *self.clear, *(name for columns, name in hashes if columns))
+        return Columns.of(names, self.defaults)
+
+    @cached_property
+    def hidden(self) -> Columns:
+        """The columns of which there is one hash, but for the text."""
+        return Columns.of(self.private, self.defaults)
+
+    @cached_property
+    def text(self) -> Columns:
+        """The columns of the letter's text."""
+        return Columns.of(self.body, self.defaults)
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where everything is in `entry`."""
+        return {name: place for place, name in enumerate(self.entry.names)}
+
+    @cached_property
+    def hidden_places(self) -> tuple[int, int]:
+        """Where the columns of `hidden` begin and end in `captured`."""
+        begin = len(self.entry.names)
+        return begin, begin + len(self.private)
+
+    @cached_property
+    def captured(self) -> Sequence[str]:
+        """What is captured of a row, in this order; nothing where the hashes are to be."""
+        return (*self.entry.names, *self.hidden.names, *self.text.names)
 
     def within(self, row: str) -> str:
         """Return the condition that a row belongs to subjects from one to another, as SQL."""
@@ -55,11 +115,18 @@ class Binding:
             return f"{delivery} IN ({some})"
         return f'{row}."{self.walked}" > ? AND {row}."{self.walked}" <= ?'
 
+    def identity(self, row: str) -> str:
+        """Return the subject of a row and its key, as SQL."""
+        subject = self.subject.format(row=row)
+        return f"{subject}, {self.values(row, self.key)}" if self.key else subject
+
     def values(self, row: str, columns: Sequence[str] | None = None) -> str:
-        """Return the values of some columns, or of all that are bound, as SQL."""
+        """Return the values of some columns, or of all that are captured, as SQL."""
         return ", ".join(
-            _EXPRESSIONS.get((self.table, name), '{row}."{name}"').format(row=row, name=name)
-            for name in (self.columns if columns is None else columns)
+            "NULL"
+            if name in {PRIVATE_HASH, BODY_HASH}
+            else _EXPRESSIONS.get((self.table, name), '{row}."{name}"').format(row=row, name=name)
+            for name in (self.captured if columns is None else columns)
         )
 
 
@@ -68,17 +135,29 @@ BINDINGS = (
         table="messages",
         subject="{row}.id",
         walked="id",
+        main=True,
         clear=(
-            *("kind", "mailbox", "external_id", "party", "service", "resource", "created_at"),
-            *("requested_at", "published_at", "fetched_at", "confidential", "body_deleted_at"),
+            *("kind", "mailbox", "external_id", "party", "service", "resource"),
+            *("published_at", "fetched_at", "confidential", "body_deleted_at"),
         ),
         private=(
             *("title", "body_type", "language", "sender_org", "sender_name", "technical_sender"),
             *("sender_reference", "due_at", "confirmation_needed", "altinn2_id", "properties"),
             *("references", "reply_options", "party_name", "listed_at"),
+            *("created_at", "requested_at"),
         ),
         body=("summary", "body"),
         unbound=("id",),  # the subject
+        defaults={
+            "kind": "letter",
+            "confidential": 0,
+            "body_type": "text/markdown",
+            "confirmation_needed": 0,
+            "properties": "{}",
+            **dict.fromkeys(("references", "reply_options"), "[]"),
+            **dict.fromkeys(("language", "sender_name", "sender_reference"), ""),
+            **dict.fromkeys(("party_name", "summary", "body"), ""),
+        },
     ),
     Binding(
         table="attachments",
@@ -90,28 +169,43 @@ BINDINGS = (
         ),
         private=("external_id", "original_name", "display_name", "media_type", "safe_name"),
         unbound=OF_LETTER,
+        defaults={
+            "sender_checksum": "",
+            "state": "present",
+            "encrypted": 0,
+            "display_name": "",
+            "media_type": "application/octet-stream",
+        },
     ),
     Binding(
         table="decisions",
         walked="message_id",
         key=("number",),
-        clear=("decided_at", "routing_version", "route", "respond_by"),
-        private=("chosen", "recipients", "direct", "why"),
+        clear=("routing_version", "route", "respond_by"),
+        private=("decided_at", "chosen", "recipients", "direct", "why"),
         unbound=OF_LETTER,
+        defaults={**dict.fromkeys(("chosen", "recipients", "direct"), "[]"), "why": "{}"},
     ),
     Binding(
         table="deliveries",
         walked="message_id",
         key=("id",),
         clear=(
-            *("destination", "decision", "generation", "state", "created_at", "delivered_at"),
+            *("destination", "decision", "generation", "state", "delivered_at"),
             *("awaiting_pickup", "taken_at"),
         ),
-        private=("recipients", "rejection", "evidence"),
+        private=("created_at", "recipients", "rejection", "evidence"),
         unbound=(
             *OF_LETTER,
             *("due_at", "owner", "fence", "attempts", "crashes", "last_error", "progress"),
         ),
+        defaults={
+            "decision": 1,
+            "generation": 1,
+            "awaiting_pickup": 0,
+            "recipients": "[]",
+            "evidence": "null",
+        },
     ),
     Binding(
         table="attempts",
@@ -120,6 +214,7 @@ BINDINGS = (
         key=("id",),
         clear=("delivery_id", "fence", "started_at", "duration_ms", "outcome"),
         private=("reason",),
+        defaults={"fence": 1, "reason": ""},
     ),
     Binding(
         table="marks",
@@ -171,6 +266,7 @@ BINDINGS = (
     Binding(
         table="events",
         subject="printf('log %012d', {row}.number)",
+        main=True,
         walked="number",
         clear=("kind", "done"),
         private=("at", "user", "address", "message_id", "about", "details", "previous", "hash"),
@@ -179,6 +275,7 @@ BINDINGS = (
     Binding(
         table="routing_versions",
         subject="'table ' || {row}.version",
+        main=True,
         walked="version",
         clear=("in_force_since",),
         private=("text",),
@@ -187,6 +284,7 @@ BINDINGS = (
     Binding(
         table="routing_changes",
         subject="printf('table-change %012d', {row}.number)",
+        main=True,
         walked="number",
         clear=("at", "version", "version_before", "by", "source", "approved_by"),
         private=("reason", "counts"),
@@ -195,6 +293,7 @@ BINDINGS = (
     Binding(
         table="users",
         subject="'user ' || {row}.name",
+        main=True,
         walked="name",
         clear=("disabled_at", "created_at", "source"),
         private=("password_hash",),

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from daemon.store.journal.bindings import BINDINGS
+from daemon.store.journal.bindings import BINDINGS, BODY_HASH, PRIVATE_HASH
 from daemon.store.journal.chain import JournalFault
 from daemon.store.journal.reading import JournalPiece, Rows, journal_of, rows_of
-from daemon.store.journal.rows import BODY_DELETED, GONE, Salts, entry_of, key_of, salt_hash
+from daemon.store.journal.rows import BODY_DELETED, GONE, Salts, entry_of, key_of
 
 _BY_TABLE = {each.table: each for each in BINDINGS}
-_MAIN = ("messages", "events")
-"""The tables with whose rows the salts of their subjects go."""
+_SALTS = ((PRIVATE_HASH, "salt"), (BODY_HASH, "body_salt"))
+"""Hashes, and the columns that have their salts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,6 @@ class _Known:
 
     sequence: int
     entry: Mapping[str, Any]
-    salts: Salts
 
 
 @dataclass(kw_only=True)
@@ -32,8 +31,10 @@ class _Replayed:
     """What the journal has of one subject."""
 
     states: dict[tuple[str, ...], _Known] = field(default_factory=dict)
-    unsalted: list[tuple[int, str]] = field(default_factory=list)
-    """The rows whose salts are deleted, and which one."""
+    salts: dict[str, dict[int, Any]] = field(default_factory=lambda: defaultdict(dict))
+    """The salts that are there, by their columns and rows."""
+    salted: dict[str, int] = field(default_factory=dict)
+    """The rows where they must be: the first ones with such a hash."""
     faults: list[JournalFault] = field(default_factory=list)
 
 
@@ -45,40 +46,40 @@ def compare(connection: Any, piece: JournalPiece) -> Iterator[JournalFault]:
         known = replayed.get(subject, _Replayed())
         yield from known.faults
         yield from _differences(subject, known, rows)
-        yield from _salts_missing(subject, known)
+        yield from _misplaced_salts(subject, known)
 
 
 def _replay(journal: Iterable[tuple[int, str, str, Any, Any]]) -> dict[str, _Replayed]:
     found: defaultdict[str, _Replayed] = defaultdict(_Replayed)
-    for sequence, subject, facts, salt, body in journal:
-        _add(found[subject], sequence, subject, facts, Salts(salt=salt, body=body))
+    for sequence, subject, facts, *salts in journal:
+        known = found[subject]
+        for (_, column), salt in zip(_SALTS, salts, strict=True):
+            if salt is not None:
+                known.salts[column][sequence] = salt
+        try:
+            _add(known, sequence, json.loads(facts))
+        except (ValueError, TypeError, AttributeError):
+            text = "its facts cannot be read"
+            known.faults.append(JournalFault(sequence=sequence, subject=subject, text=text))
     return found
 
 
-def _add(known: _Replayed, sequence: int, subject: str, text: str, salts: Salts) -> None:
-    try:
-        facts = json.loads(text)
-        for name, salt in (("salt", salts.salt), ("body_salt", salts.body)):
-            bound = facts.get(f"{name}_hash")
-            if salt is None and bound:
-                known.unsalted.append((sequence, name))
-            elif (salt_hash(salt) if salt is not None else None) != bound:
-                known.faults.append(
-                    JournalFault(sequence=sequence, subject=subject, text=f"its {name} was changed")
-                )
-        for table, entries in facts.items():
-            if binding := _BY_TABLE.get(table):
-                for entry in entries:
-                    state = _Known(sequence=sequence, entry=entry, salts=salts)
-                    known.states[key_of(binding, entry)] = state
-    except (ValueError, TypeError, AttributeError):
-        known.faults.append(
-            JournalFault(sequence=sequence, subject=subject, text="its facts cannot be read")
-        )
+def _add(known: _Replayed, sequence: int, facts: Mapping[str, Any]) -> None:
+    for table, entries in facts.items():
+        if binding := _BY_TABLE.get(table):
+            for entry in entries:
+                known.states[key_of(binding, entry)] = _Known(sequence=sequence, entry=entry)
+                for each, column in _SALTS:
+                    if each in entry:
+                        known.salted.setdefault(column, sequence)
+                if binding.main and entry.get(GONE):
+                    known.salted.clear()
+                if BODY_DELETED in entry:
+                    known.salted.pop("body_salt", None)
 
 
 def _differences(subject: str, known: _Replayed, rows: Rows) -> Iterator[JournalFault]:
-    there = rows.get(subject, {})
+    there, salts = rows.get(subject, {}), _salts_of(known)
     for key in sorted(known.states.keys() | there.keys()):
         state, what = known.states.get(key), " ".join(key)
         gone = state is None or state.entry.get(GONE)
@@ -92,7 +93,7 @@ def _differences(subject: str, known: _Replayed, rows: Rows) -> Iterator[Journal
             )
         else:
             binding, found = there[key]
-            entry = entry_of(binding, found, state.salts)
+            entry = entry_of(binding, found, salts)
             if entry != state.entry:
                 yield _fault(state, subject, f"{what} was changed: {_names(entry, state.entry)}")
 
@@ -109,11 +110,25 @@ def _names(entry: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     return ", ".join(names)
 
 
-def _salts_missing(subject: str, known: _Replayed) -> Iterator[JournalFault]:
-    """Yield the salts that are missing although what they belong to is there."""
-    main = next((state for key, state in known.states.items() if key[0] in _MAIN), None)
-    removed = main is not None and bool(main.entry.get(GONE))
-    body_deleted = main is not None and BODY_DELETED in main.entry
-    for sequence, name in known.unsalted:
-        if not removed and not (name == "body_salt" and body_deleted):
-            yield JournalFault(sequence=sequence, subject=subject, text=f"its {name} was removed")
+def _salts_of(known: _Replayed) -> Salts:
+    salt, body = (
+        known.salts[column].get(known.salted.get(column, 0)) for column in ("salt", "body_salt")
+    )
+    return Salts(
+        salt=salt if isinstance(salt, bytes) else None,
+        body=body if isinstance(body, bytes) else None,
+    )
+
+
+def _misplaced_salts(subject: str, known: _Replayed) -> Iterator[JournalFault]:
+    """Yield the salts that are missing, and those that are where none may be."""
+    for _, column in _SALTS:
+        place = known.salted.get(column)
+        for sequence in sorted({*known.salts[column], *filter(None, [place])}):
+            if sequence != place:
+                text = f"its {column} was inserted"
+            elif isinstance(known.salts[column].get(sequence), bytes):
+                continue
+            else:
+                text = f"its {column} was removed"
+            yield JournalFault(sequence=sequence, subject=subject, text=text)

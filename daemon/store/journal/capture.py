@@ -1,6 +1,7 @@
 """Captures what a transaction changes in the bound tables, whatever statement changes it.
 
-Triggers call a function of this process, for each row. They are temporary: they belong to one
+Triggers call a function of this process, which notes each row; what the row has is read before the
+commit, once. They are temporary: they belong to one
 connection and are not in the file. So what the service does is captured, in every transaction and
 by every statement, and what another program does to the file is not: its changes are found.
 """
@@ -8,32 +9,24 @@ by every statement, and what another program does to the file is not: its change
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from daemon.store.journal.bindings import BINDINGS, Binding
-from daemon.store.journal.rows import State, state_of
 
 ADDED, CHANGED, REMOVED = "+", "~", "-"
 _FUNCTION = "journal_note"
 _KEY = "what the journal is to have"  # what is remembered with a connection
 
 
-@dataclass(frozen=True, kw_only=True)
-class RowChange:
-    """What happened to a row of a table: what it is now, or only its key if it was removed."""
-
-    binding: Binding
-    what: str
-    subject: str
-    key: tuple[Any, ...]
-    state: State | None
+Note: TypeAlias = tuple[Any, ...]
+"""What happened to a row of a table: the number of its binding, what, and its row number; if it was
+removed, also its subject and its key."""
 
 
-def captured(connection: Any) -> list[RowChange]:
+def captured(connection: Any) -> list[Note]:
     """Return what the transaction has changed so far; the list of this connection."""
-    changes: list[RowChange] = connection.info.get(_KEY, [])
-    return changes
+    notes: list[Note] = connection.info.get(_KEY, [])
+    return notes
 
 
 def forget(connection: Any) -> None:
@@ -49,35 +42,30 @@ def capture(connection: Any) -> None:
     """
     if _KEY in connection.info:
         return
-    changes: list[RowChange] = []
+    notes: list[Note] = []
     # a connection of sqlite3's
     connection.connection.dbapi_connection.create_function(
-        _FUNCTION, -1, lambda *values: changes.append(_change(*values))
+        _FUNCTION, -1, lambda *note: notes.append(note)
     )
     for number, binding in enumerate(BINDINGS):
         for statement in _triggers(number, binding):
             connection.exec_driver_sql(statement)
-    connection.info[_KEY] = changes
-
-
-def _change(number: int, what: str, subject: Any, *values: Any) -> RowChange:
-    binding = BINDINGS[number]
-    state = None if what == REMOVED else state_of(binding, values)
-    key = tuple(values[: len(binding.key)])
-    return RowChange(binding=binding, what=what, subject=str(subject), key=key, state=state)
+    connection.info[_KEY] = notes
 
 
 def _triggers(number: int, binding: Binding) -> Iterator[str]:
-    table, subject = binding.table, binding.subject
+    table = binding.table
     name = f"CREATE TEMP TRIGGER IF NOT EXISTS journal_{table}"
-    new = f"{subject.format(row='NEW')}, {binding.values('NEW')}"
-    call = f"SELECT {_FUNCTION}({number}"
-    yield f"{name}_added AFTER INSERT ON main.{table} BEGIN {call}, '{ADDED}', {new}); END"
     columns = ", ".join(f'"{column}"' for column in binding.columns)
+    before, after = (binding.values(row, binding.columns) for row in ("OLD", "NEW"))
+    new = f"SELECT {_FUNCTION}({number}, '{{}}', NEW.rowid)"
+    yield f"{name}_added AFTER INSERT ON main.{table} BEGIN {new.format(ADDED)}; END"
     yield (
         f"{name}_changed AFTER UPDATE OF {columns} ON main.{table} "
-        f"WHEN ({binding.values('OLD')}) IS NOT ({binding.values('NEW')}) "
-        f"BEGIN {call}, '{CHANGED}', {new}); END"
+        f"WHEN ({before}) IS NOT ({after}) BEGIN {new.format(CHANGED)}; END"
     )
-    key = ", ".join(filter(None, (subject.format(row="OLD"), binding.values("OLD", binding.key))))
-    yield f"{name}_removed AFTER DELETE ON main.{table} BEGIN {call}, '{REMOVED}', {key}); END"
+    key = ", ".join(("OLD.rowid", binding.identity("OLD")))
+    yield (
+        f"{name}_removed AFTER DELETE ON main.{table} "
+        f"BEGIN SELECT {_FUNCTION}({number}, '{REMOVED}', {key}); END"
+    )

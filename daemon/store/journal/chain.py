@@ -10,9 +10,9 @@ from uuid import UUID
 from daemon.store.journal.heads import HEAD, Head, fingerprint
 from daemon.store.journal.rows import BEFORE_FIRST, hash_of, leaf_of
 
-Row = tuple[int, str, str, str, str, bytes, bytes]
-"""Sequence, time, kind, subject, facts, previous and hash."""
-COLUMNS = "sequence, at, kind, subject, facts, previous, hash"
+Row = tuple[int, str, str, str, str, bytes]
+"""Sequence, time, kind, subject, facts and hash."""
+COLUMNS = "sequence, at, kind, subject, facts, hash"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,17 +59,16 @@ class Chain:
 
     def add(self, row: Row) -> Iterator[JournalFault]:
         """Verify the next row; yield what is wrong."""
-        sequence, kind, previous, found = row[0], row[2], row[5], row[6]
+        sequence, kind, found = row[0], row[2], row[5]
         if sequence != self.sequence + 1:
-            yield JournalFault(
-                sequence=self.sequence + 1, text=_missing(self.sequence + 1, sequence - 1)
-            )
-        elif previous != self.previous:
+            text = _missing(self.sequence + 1, sequence - 1)
+            yield JournalFault(sequence=self.sequence + 1, text=text)
+        elif _recomputed(row, self.previous) != found:
             yield _of(
-                row, f"was inserted, moved or changed: it does not follow row {self.sequence}"
+                row,
+                "was changed, inserted or moved: its hash is not that of its content "
+                f"after row {self.sequence}",
             )
-        if _recomputed(row) != found:
-            yield _of(row, "was changed: its hash is not that of its content")
         if kind == HEAD:
             yield from self._signed(row)
         published = self._published.pop(sequence, None)
@@ -91,7 +90,7 @@ class Chain:
         except (ValueError, KeyError, TypeError):
             yield _of(row, "has no valid head")
             return
-        if (head.sequence, head.hash) != (row[0] - 1, _hex(row[5])):
+        if (head.sequence, head.hash) != (self.sequence, _hex(self.previous)):
             yield _of(row, "is a head of other rows than those before it")
         elif self.keys and head.key not in self.keys:
             yield _of(
@@ -110,8 +109,8 @@ def _hex(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else ""
 
 
-def _recomputed(row: Row) -> bytes | None:
-    sequence, at, kind, subject, facts, previous, _ = row
+def _recomputed(row: Row, previous: bytes) -> bytes | None:
+    sequence, at, kind, subject, facts, _ = row
     try:
         return hash_of(previous, leaf_of(sequence, at, kind, subject, facts))
     except (TypeError, AttributeError, UnicodeError):  # a value of another type

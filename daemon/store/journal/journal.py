@@ -9,12 +9,11 @@ from typing import Any
 from daemon.core.callbacks import do_nothing
 from daemon.store.database import Database
 from daemon.store.journal.heads import HEAD, Head, sign
-from daemon.store.journal.rows import Salts, canonical, facts_of
+from daemon.store.journal.rows import canonical
 from daemon.store.journal.verify import Verified, verify
 from daemon.store.journal.writing import THE_JOURNAL, NewRow, append, newest
 
 _NEWEST_KIND = "SELECT kind FROM journal ORDER BY sequence DESC LIMIT 1"
-_NO_SALTS = Salts(salt=None, body=None)
 
 
 class SignedJournal:
@@ -33,9 +32,7 @@ class SignedJournal:
             connection = session.connection()
             if _newest_kind(connection) != HEAD:
                 head = sign(key, *newest(connection), _moment(now))
-                facts = canonical(facts_of(head.facts(), _NO_SALTS))
-                draft = NewRow(kind=HEAD, subject=THE_JOURNAL, facts=facts, salts=_NO_SALTS)
-                append(connection, [draft])
+                append(connection, [NewRow(HEAD, THE_JOURNAL, canonical(head.facts()))])
             return sign(key, *newest(connection), _moment(now))
 
     def head(self, key: bytes, now: datetime) -> Head:

@@ -6,8 +6,9 @@ and tables agree.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ _JOURNAL = (
     "SELECT sequence, subject, facts, salt, body_salt FROM journal "
     "WHERE subject > ? AND subject <= ? ORDER BY subject, sequence"
 )
+_BY_NUMBER = "r.rowid IN (SELECT value FROM json_each(?))"
 Rows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], tuple[Binding, State]]]
 """The rows of tables, by subject, and by table and key."""
 
@@ -138,15 +140,37 @@ def rows_of(connection: Any, piece: JournalPiece) -> Rows:
     found: defaultdict[str, dict[tuple[str, ...], tuple[Binding, State]]] = defaultdict(dict)
     bounds = (piece.of.key(piece.after), piece.of.key(piece.until))
     for binding in piece.of.bindings:
-        subject = binding.subject.format(row="r")
-        wanted = (
-            f"SELECT {subject}, {binding.values('r')} FROM {binding.table} AS r "  # noqa: S608  # our own names
-            f"WHERE {binding.within('r')}"
-        )
-        for subject, *values in connection.exec_driver_sql(wanted, bounds):
-            key = (binding.table, *(str(each) for each in values[: len(binding.key)]))
-            found[str(subject)][key] = (binding, state_of(binding, values))
+        for row in _rows(connection, binding, binding.within("r"), bounds):
+            subject, key, state = _of(binding, tuple(map(_plain, row[1:])))
+            found[subject][binding.table, *map(str, key)] = (binding, state)
     return found
+
+
+def rows_by_number(
+    connection: Any, binding: Binding, numbers: Iterable[int]
+) -> Iterator[tuple[int, str, tuple[Any, ...], State]]:
+    """Yield number, subject, key and state of the rows of a table with these row numbers."""
+    some = json.dumps(list(numbers))
+    # plain tuples: SQLAlchemy's rows cost as much as reading them
+    for row in _rows(connection, binding, _BY_NUMBER, (some,)).cursor:
+        yield row[0], *_of(binding, row[1:])
+
+
+def _rows(connection: Any, binding: Binding, where: str, parameters: tuple[Any, ...]) -> Any:
+    wanted = (
+        f"SELECT r.rowid, {binding.identity('r')}, {binding.values('r')} FROM {binding.table} AS r"  # noqa: S608  # our own names
+    )
+    return connection.exec_driver_sql(f"{wanted} WHERE {where}", parameters)
+
+
+def _of(binding: Binding, row: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], State]:
+    begin = 1 + len(binding.key)
+    return str(row[0]), row[1:begin], state_of(binding, row[begin:])
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a row. Bytes, which only somebody else can have put there, are no text."""
+    return {"hex": value.hex()} if isinstance(value, bytes) else value
 
 
 def journal_of(connection: Any, piece: JournalPiece) -> Iterator[tuple[int, str, str, Any, Any]]:

@@ -18,7 +18,6 @@ def upgrade() -> None:
         sa.Column("facts", sa.String(), nullable=False),
         sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.Column("body_salt", sa.LargeBinary(), nullable=True),
-        sa.Column("previous", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("sequence"),
     )
