@@ -1,6 +1,4 @@
-"""The loop that once a day deletes what retention allows, signs the journal, and looks for silent
-senders.
-"""
+"""The loop of what is done once a day: retention, signing the journal, silent senders."""
 
 from __future__ import annotations
 

@@ -151,7 +151,10 @@ __all__ = [
 class Store:
     """The database, by subject. May be used from several threads."""
 
-    def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
+    # one statement for each subject
+    def __init__(  # noqa: PLR0915
+        self, url: str, busy_wait: BusyWait | None = None
+    ) -> None:
         """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError."""
         self._database = Database(url, busy_wait)
         self.letters = Letters(self._database)
