@@ -61,6 +61,12 @@ class Completeness:
         return {state: self.channels[state] for state in _LEFT_OUT if self.channels[state]}
 
     @property
+    def later_since(self) -> datetime | None:
+        """From when on some channels are read, where that is later than for others."""
+        last = self.since_at_last
+        return last if last and (self.since is None or last - self.since > _A_DAY) else None
+
+    @property
     def is_whole(self) -> bool:
         """Whether every letter of everything that is read is here or explained."""
         whole = {ChannelState.COMPLETE, ChannelState.CLOSED, ChannelState.ENDED}
@@ -74,9 +80,8 @@ class Completeness:
             return "; ".join([_NOTHING, *self._beside()])
         account = self.account
         since = f" since {norwegian_day(self.since):%Y-%m-%d}" if self.since else ""
-        last = self.since_at_last
-        if last and (self.since is None or last - self.since > _A_DAY):
-            since += f" (some channels since {norwegian_day(last):%Y-%m-%d})"
+        if self.later_since:
+            since += f" (some channels since {norwegian_day(self.later_since):%Y-%m-%d})"
         text = (
             f"{_grouped(account.accounted)} of {_grouped(account.letters)} letters{since} are here "
             f"or explained, checked {when(self.checked_at, self.now)}"

@@ -29,6 +29,7 @@ from playwright.sync_api import (
 )
 
 from benchmarks.loopback import free_port
+from daemon.core.coverage import CoverageFinding, FindingKind
 from daemon.runtime.clock import utc_now
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -92,6 +93,7 @@ def serving(folder: Path, web: str = "") -> Iterator[Site]:
     (folder / "routing.toml").write_text(ROUTING, encoding="utf-8")
     store = Store(f"sqlite:///{folder / 'postmottak.db'}")
     fill(store, ContentStore(folder / "content"), utc_now())
+    store.coverage.note("altinn", (FindingKind.RIGHT,), [_lost_right()], utc_now())
     grants = [RoleGrant(role=each) for each in _ALL]
     store.users.add("kari", utc_now(), Actor(name="test"), grants=grants)
     url = f"http://127.0.0.1:{port}"
@@ -102,6 +104,19 @@ def serving(folder: Path, web: str = "") -> Iterator[Site]:
     finally:
         _end(site.process)
         store.close()
+
+
+def _lost_right() -> CoverageFinding:
+    """What the page about coverage shows, with words that are as long as they get."""
+    return CoverageFinding(
+        kind=FindingKind.RIGHT,
+        mailbox="altinn",
+        party="991825827",
+        subject="4255/8 eformidling-dpv-skatt-avgift-regnskap-og-annet",
+        reason="the system user may not read eformidling-dpv-skatt-avgift-regnskap-og-annet",
+        first_seen_at=utc_now(),
+        since=utc_now(),
+    )
 
 
 def _started(folder: Path) -> subprocess.Popen[str]:

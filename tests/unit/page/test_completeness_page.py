@@ -16,12 +16,12 @@ from tests.unit.page.conftest import Site
 OURS, THEIRS = "974761076", "910075918"
 
 
-def _compared(site: Site, party: str, account: Account, problem: str = "") -> None:
+def _compared(site: Site, party: str, account: Account, problem: str = "", days: int = 30) -> None:
     """A channel that was read, and compared with this result."""
     channel = Channel(party=party, service="4255/8", resource="skatt")
     bookmark = Bookmark(mailbox="altinn", party=party, service="4255/8", resource="skatt")
     bookmark.begun, bookmark.succeeded_at = True, NOW
-    bookmark.begins_at = NOW - timedelta(days=30)
+    bookmark.begins_at = NOW - timedelta(days=days)
     site.store.bookmarks.save([bookmark])
     site.store.completeness.note("altinn", channel, account, NOW)
     if problem:
@@ -51,6 +51,16 @@ def test_the_sentence_and_the_numbers(site: Site) -> None:
     ]
     kari.headers["Accept-Language"] = "nb"
     assert "15 av 16 brev er her eller forklart." in _words(kari.get("/completeness").text)
+
+
+def test_channels_that_begin_later_are_mentioned(site: Site) -> None:
+    """The sentence on the page says it too, as `status` does; not where all begin together."""
+    _compared(site, OURS, Account(source=2, here=2))
+    kari = site.user("kari", "operator")
+    kari.headers["Accept-Language"] = "en"
+    assert "Some channels" not in _words(kari.get("/completeness").text)
+    _compared(site, THEIRS, Account(source=5, here=5), days=5)
+    assert "Some channels are read only from" in _words(kari.get("/completeness").text)
 
 
 def test_what_could_not_be_asked_says_why(site: Site) -> None:
