@@ -44,7 +44,6 @@ from daemon.store.due_letters import DueLetter, DueLetters
 from daemon.store.events import Events
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.handovers import Handovers
-from daemon.store.journal.journal import SignedJournal
 from daemon.store.letters import Letters
 from daemon.store.link_key import LinkKeys
 from daemon.store.login_links import LoginLinks
@@ -64,6 +63,7 @@ from daemon.store.routing_changes import RoutingChanges
 from daemon.store.search import Listed, Search, Wanted
 from daemon.store.senders import SenderHistories, Senders
 from daemon.store.sessions import Sessions
+from daemon.store.signed_journal import SignedJournal
 from daemon.store.stamps import Stamps
 from daemon.store.stored_letter import StoredLetter
 from daemon.store.totals import ChannelTotals, Totals

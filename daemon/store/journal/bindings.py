@@ -107,6 +107,11 @@ class Binding:
         """What is captured of a row, in this order; nothing where the hashes are to be."""
         return (*self.entry.names, *self.hidden.names, *self.text.names)
 
+    def by_name(self, captured: Sequence[Any]) -> dict[str, Any]:
+        """Return captured values by their columns."""
+        found = dict(zip(self.captured, captured, strict=True))
+        return {name: found[name] for name in self.columns}
+
     def within(self, row: str) -> str:
         """Return the condition that a row belongs to subjects from one to another, as SQL."""
         if self.table == "attempts":

@@ -40,8 +40,17 @@ class _Replayed:
 
 def compare(connection: Any, piece: JournalPiece) -> Iterator[JournalFault]:
     """Yield what of a piece differs between the tables and the journal."""
-    rows = rows_of(connection, piece)
-    replayed = _replay(journal_of(connection, piece))
+    yield from differences(rows_of(connection, piece), journal_of(connection, piece))
+
+
+def differences(
+    rows: Rows, journal: Iterable[tuple[int, str, str, Any, Any]]
+) -> Iterator[JournalFault]:
+    """Yield what differs between rows of tables and the journal of the same subjects, in order.
+
+    `journal` has sequence, subject, facts and salts.
+    """
+    replayed = _replay(journal)
     for subject in sorted(rows.keys() | replayed.keys()):
         known = replayed.get(subject, _Replayed())
         yield from known.faults

@@ -26,6 +26,8 @@ _JOURNAL = (
 _BY_NUMBER = "r.rowid IN (SELECT value FROM json_each(?))"
 Rows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], tuple[Binding, State]]]
 """The rows of tables, by subject, and by table and key."""
+BoundValues: TypeAlias = tuple[Binding, str, tuple[Any, ...]]
+"""A row of a table: its subject, and its values in the order of `Binding.captured`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,16 @@ class JournalPiece:
     until: str
 
 
+def piece_of(subject: str) -> JournalPiece:
+    """Return the piece that has this subject only."""
+    of = next(each for each in (*CLASSES[1:], CLASSES[0]) if subject.startswith(each.prefix))
+    if of.numbered:
+        before = of.subject((of.key(subject) or 0) - 1)
+    else:
+        before = f"{subject[:-1]}{chr(ord(subject[-1]) - 1)}{_LAST_TEXT}"
+    return JournalPiece(of=of, after=before, until=subject)
+
+
 def next_piece(connection: Any, of: SubjectClass, after: str, size: int = PIECE) -> JournalPiece:
     """Return the piece that follows; it ends with the class if it is the last."""
     ends = [_nth_of_journal(connection, of, after, size)]
@@ -137,13 +149,25 @@ def all_pieces(connection: Any) -> Iterator[JournalPiece]:
 
 def rows_of(connection: Any, piece: JournalPiece) -> Rows:
     """Return the rows of the tables in a piece."""
-    found: defaultdict[str, dict[tuple[str, ...], tuple[Binding, State]]] = defaultdict(dict)
+    return rows_from(values_of(connection, piece))
+
+
+def values_of(connection: Any, piece: JournalPiece) -> Iterator[BoundValues]:
+    """Yield the rows of the tables in a piece as they are stored."""
     bounds = (piece.of.key(piece.after), piece.of.key(piece.until))
     for binding in piece.of.bindings:
         for row in _rows(connection, binding, binding.within("r"), bounds):
-            subject, key, state = _of(binding, tuple(map(_plain, row[1:])))
-            found[subject][binding.table, *map(str, key)] = (binding, state)
-    return found
+            _, subject, *values = map(_plain, row)
+            yield binding, str(subject), tuple(values[len(binding.key) :])
+
+
+def rows_from(found: Iterable[BoundValues]) -> Rows:
+    """Return rows by subject, and by table and key."""
+    rows: defaultdict[str, dict[tuple[str, ...], tuple[Binding, State]]] = defaultdict(dict)
+    for binding, subject, values in found:
+        key = (str(values[binding.places[name]]) for name in binding.key)
+        rows[subject][binding.table, *key] = (binding, state_of(binding, values))
+    return rows
 
 
 def rows_by_number(

@@ -9,9 +9,11 @@ from typing import Any
 from daemon.core.callbacks import do_nothing
 from daemon.store.database import Database
 from daemon.store.journal.heads import HEAD, Head, sign
+from daemon.store.journal.reading import piece_of
 from daemon.store.journal.rows import canonical
-from daemon.store.journal.verify import Verified, verify
 from daemon.store.journal.writing import THE_JOURNAL, NewRow, append, newest
+from daemon.store.journal_proof import Proof, ProvenRow, journal_rows, prove
+from daemon.store.journal_verification import Verified, verify
 
 _NEWEST_KIND = "SELECT kind FROM journal ORDER BY sequence DESC LIMIT 1"
 
@@ -40,6 +42,15 @@ class SignedJournal:
         with self._database.read_one() as connection:
             return sign(key, *newest(connection), _moment(now))
 
+    def rows_of(self, subject: str) -> Sequence[ProvenRow]:
+        """Return what the journal has of a subject. Raises StoreError."""
+        with self._database.read() as session:
+            return list(journal_rows(session.connection(), piece_of(subject)))
+
+    def prove(self, subjects: Collection[str]) -> Proof:
+        """Return what proves these subjects to others; see `prove`."""
+        return prove(self._database, subjects)
+
     def verify(
         self,
         heads: Sequence[Head] = (),
@@ -47,7 +58,7 @@ class SignedJournal:
         since: str = "",
         report: Callable[[str], None] = do_nothing,
     ) -> Verified:
-        """Verify the journal and, without `since`, the tables; see `verify` in verify.py."""
+        """Verify the journal and, without `since`, the tables; see `verify`."""
         return verify(self._database, heads, keys, since, report)
 
 
