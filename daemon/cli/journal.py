@@ -13,7 +13,7 @@ from daemon.cli.stored import opened
 
 if TYPE_CHECKING:
     from daemon.store.journal.heads import Head
-    from daemon.store.journal.verify import Verified
+    from daemon.store.journal_verification import Verified
 
 _journal = typer.Typer(
     help="Verify that what was recorded of letters was not changed, and print its signed head.",
@@ -52,7 +52,7 @@ def verify(
     from daemon.store.journal.heads import public_of
     from daemon.store.journal.key import key_path, read_key
 
-    heads, begin = [_read(path) for path in head or ()], _begin(since)
+    heads, begin = [read_head(path) for path in head or ()], _begin(since)
     with opened(context) as (configuration, store):
         keys, remark = {each.key for each in heads}, ""
         try:
@@ -83,8 +83,8 @@ def show_head(context: typer.Context) -> None:
     typer.echo(head.text(), nl=False)
 
 
-def _read(path: Path) -> Head:
-    """Return the head in a file. Raises OperatorError."""
+def read_head(path: Path) -> Head:
+    """Return the head of a journal that is in a file. Raises OperatorError."""
     from daemon.core.bounded_file import read_text_bounded
     from daemon.core.errors import OperatorError
     from daemon.store.journal.heads import head_of

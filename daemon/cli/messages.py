@@ -262,9 +262,10 @@ def export_message(
 ) -> None:
     """Write one letter to a zip file: its text, its attachments, and all recorded facts.
 
-    An existing file is not overwritten.
+    An existing file is not overwritten. The export of a confidential letter is an event.
     """
     from daemon.maintenance.export import write_zip
+    from daemon.routing.facts import is_guarded
     from daemon.runtime import logs
     from daemon.service import stack
 
@@ -273,6 +274,9 @@ def export_message(
     store = stack.open_store(configuration)
     found = store.queries.message(message)
     target = output or Path(f"{found.id}.zip")
+    if is_guarded(found.service, confidential=found.confidential):
+        now = stack.utc_now()
+        store.events.add(now, kind="letter-exported", user=whoami(), message_id=found.id)
     facts = to_json(_message_facts(store, found))
     write_zip(
         target, found, store.queries.attachments(found.id), facts, stack.open_content(configuration)

@@ -104,6 +104,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
     Later changes of routing.toml and of the destinations do not matter.
     """
     from daemon.intake import rerouting
+    from daemon.routing.decide import followed
     from daemon.routing.explain import explain as explain_facts
     from daemon.runtime import logs
     from daemon.service import stack
@@ -114,7 +115,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
     table = stack.table_of(store, letter.decision.routing_version)
     store.close()
     facts = rerouting.facts_of_stored(letter, letter.decision.decided_at)
-    explanation = explain_facts(table, facts, rerouting.followed(letter.decision))
+    explanation = explain_facts(table, facts, followed(letter.decision))
     if json:
         stored = letter.decision.model_dump(exclude={"message_id"})
         print_json(

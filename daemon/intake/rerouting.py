@@ -333,20 +333,6 @@ def facts_of_stored(letter: Decided, at: datetime) -> Facts:
     return facts_of(letter.message, letter.attachments, at, letter.message.party_name)
 
 
-def followed(decision: DecisionValues) -> Earlier | None:
-    """Return the earlier letter that this decision followed, as it was then."""
-    thread = decision.why.get("thread")
-    if thread is None:
-        return None
-    return Earlier(
-        message=thread["earlier"],
-        thread=thread["shares"],
-        route=thread["route"],
-        recipients=tuple(decision.chosen),
-        deliver_to=tuple(decision.direct),
-    )
-
-
 def decide_in_thread(
     store: Store, table: Table, facts: Facts, exclude: UUID | None = None
 ) -> Decision | None:

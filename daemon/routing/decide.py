@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daemon.core.model import Policy
+from daemon.core.model import DecisionValues, Policy
 from daemon.core.working_days import Term
 from daemon.routing.conditions import matches, verdicts
 from daemon.routing.facts import Facts
@@ -35,6 +35,20 @@ class Earlier:
     route: str
     recipients: tuple[str, ...]
     deliver_to: tuple[str, ...]
+
+
+def followed(decision: DecisionValues) -> Earlier | None:
+    """Return the earlier letter that this decision followed, as it was then."""
+    thread = decision.why.get("thread")
+    if thread is None:
+        return None
+    return Earlier(
+        message=thread["earlier"],
+        thread=thread["shares"],
+        route=thread["route"],
+        recipients=tuple(decision.chosen),
+        deliver_to=tuple(decision.direct),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.drops.formats.letter_pdf import render_letter, shown
+from connectors.drops.formats.letter_pdf import render_letter
+from daemon.core.pdf_pages import shown
 from daemon.core.ports import Parcel
 
 pytest.importorskip("fpdf", reason="fpdf2 is not installed")

@@ -107,6 +107,10 @@ FIRST = {
     "postmottak deliveries hold ID": ("deliveries resend ID",),
     "postmottak deliveries release ID": ("deliveries resend ID", "deliveries hold ID"),
     "postmottak journal verify --head backup/journal-head.json": ("journal head", "backup backup"),
+    "postmottak evidence verify evidence.zip": ("evidence export ID evidence.zip",),
+    "postmottak evidence verify evidence.zip --head backup/journal-head.json": (
+        *("journal head", "backup backup", "evidence export ID evidence.zip"),
+    ),
     "postmottak restore FOLDER": ("backup FOLDER",),
     "postmottak restore /backup/2026-11-24": ("backup /backup/2026-11-24",),
     "postmottak routes import table.xlsx": ("routes export table.xlsx",),
