@@ -187,6 +187,8 @@ HAPPENINGS: Mapping[str, str] = {
     "deliveries-released": N_("released by"),
     "deliveries-resent": N_("sent again by"),
     "attachment-downloaded": N_("attachment downloaded by"),
+    "letter-exported": N_("exported by"),
+    "evidence-exported": N_("evidence exported by"),
     "refused": N_("access was refused to"),
 }
 """What happened to a letter."""

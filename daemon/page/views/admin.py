@@ -44,6 +44,8 @@ EVENTS: Mapping[str, str] = {
     "calendar-made": N_("made a calendar of deadlines"),
     "calendar-revoked": N_("revoked a calendar of deadlines"),
     "attachment-downloaded": N_("downloaded an attachment"),
+    "letter-exported": N_("exported a confidential letter"),
+    "evidence-exported": N_("exported the evidence of a letter"),
     "list-exported": N_("exported a list"),
     "deliveries-retried": N_("tried deliveries again"),
     "deliveries-held": N_("held deliveries back"),

@@ -20,16 +20,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from daemon.core.accounts import Event
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import KEPT_STATES, Attachment, DecisionRow, Message
 from daemon.core.rights import Right
 from daemon.core.safe_html import safe_html
-from daemon.intake.rerouting import facts_of_stored, followed
+from daemon.intake.rerouting import facts_of_stored
+from daemon.maintenance.evidence.pdf import has_library
 from daemon.page.context import Page, page_of, user_of
 from daemon.page.inline_kinds import inline_type
 from daemon.page.movable import current_table, recipients_for
 from daemon.page.secret_letters import is_secret
 from daemon.page.timeline import REFUSED, timeline
+from daemon.routing.decide import followed
 from daemon.routing.explain import Explanation, explain
 from daemon.service import stack
 
@@ -161,6 +164,7 @@ def show_opened(
         movable=recipients_for(current_table(page), message) if may_move(request, found) else (),
         may_route=user_of(request).may_with(Right.DRAFT, message.party, found.people),
         may_operate=user_of(request).may(Right.OPERATE),
+        may_export=may_export(request),
     )
 
 
@@ -172,6 +176,11 @@ def may_answer(request: Request, found: OpenedLetter) -> bool:
 def may_move(request: Request, found: OpenedLetter) -> bool:
     """Whether the user may send the letter to another recipient."""
     return user_of(request).may_with(Right.PUBLISH, found.message.party, found.people)
+
+
+def may_export(request: Request) -> bool:
+    """Whether the user, who may open a letter, may have its evidence."""
+    return user_of(request).may_with_all(Right.ADMINISTER) and has_library()
 
 
 def _earlier(page: Page, request: Request, found: OpenedLetter) -> str:
@@ -227,11 +236,21 @@ def download(request: Request) -> Response:
 
 def was_opened(request: Request, message: Message) -> bool:
     """Whether the user has opened the confidential letter, and not too long ago."""
+    return _opening(request, message) is not None
+
+
+def reason_of_opening(request: Request, message: Message) -> str:
+    """Return why the user opened the letter; empty if not, or if that was too long ago."""
+    found = _opening(request, message)
+    return str(found.details.get("reason", "")) if found else ""
+
+
+def _opening(request: Request, message: Message) -> Event | None:
     page = page_of(request)
     recent = page.store.events.page(
         limit=1, kind=_OPENED, user=user_of(request).name, message_id=message.id
     )
-    return bool(recent) and page.clock() - recent[0].at < _OPENED_FOR
+    return recent[0] if recent and page.clock() - recent[0].at < _OPENED_FOR else None
 
 
 def _inline(page: Page, attachment: Attachment) -> str:
