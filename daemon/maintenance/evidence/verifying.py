@@ -66,7 +66,7 @@ def verify_evidence(
         reason = (error.strerror or "it cannot be read").lower()
         raise OperatorError(f"{path} cannot be read: {reason}; name another file") from error
     except OperatorError as error:
-        raise OperatorError(f"{path} is not a valid evidence: {error}") from error
+        raise OperatorError(f"{path} is not a valid evidence file: {error}") from error
 
 
 def _verify(archive: SealedZip, keys: Sequence[str], heads: Sequence[Head]) -> VerifiedEvidence:

@@ -26,8 +26,10 @@ class JournalFault:
 
     def __str__(self) -> str:
         row = f"row {self.sequence}" if self.sequence is not None else ""
-        about = f"({self.kind}, {described(self.subject)})" if self.subject else ""
-        return f"{' '.join(filter(None, (row, about)))}: {self.text}"
+        about = ", ".join(filter(None, (self.kind, self.subject and described(self.subject))))
+        named = f"({about})" if self.subject else ""
+        where = " ".join(filter(None, (row, named)))
+        return f"{where}: {self.text}" if where else self.text
 
 
 def described(subject: str) -> str:

@@ -103,7 +103,7 @@ def test_what_cannot_be_done(
     (tmp_path / "x.zip").write_text("x")
     nonsense = command("evidence", "verify", str(tmp_path / "x.zip"))
     assert (nonsense.code, nonsense.out) == (1, "")
-    assert "x.zip is not a valid evidence: it cannot be read as a zip file" in nonsense.err
+    assert "x.zip is not a valid evidence file: it cannot be read as a zip file" in nonsense.err
     unknown = command("evidence", "export", "nothing", str(tmp_path / "n.zip"))
     assert (unknown.code, unknown.out) == (1, "")
     assert not (tmp_path / "n.zip").exists()
