@@ -31,11 +31,13 @@ def run(context: typer.Context) -> None:
     from daemon.runtime import logs
     from daemon.runtime.process import freeze_gc
     from daemon.runtime.start_fault import clear_start_fault
+    from daemon.runtime.systemd import SystemdNotifier
     from daemon.service import app, stack
     from daemon.service.supervisor import Supervisor
     from daemon.service.table_in_force import load_for_work
 
     logs.configure()
+    SystemdNotifier().opening()
     try:
         checked = load_for_work(options(context).config, as_owner_of)
     except ConfigurationError as error:

@@ -12,6 +12,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+_TO_OPEN = 3600 * 1_000_000
+"""Microseconds for opening the store: after an upgrade of a large one its tables are changed."""
+
 
 class SystemdNotifier:
     """Sends messages to the service manager.
@@ -24,6 +27,13 @@ class SystemdNotifier:
         self._address = "\0" + name[1:] if name.startswith("@") else name
         self.watchdog_every = _watchdog_seconds(environment)
         """Seconds between watchdog pings, a third of systemd's limit; None without a watchdog."""
+
+    def opening(self) -> None:
+        """Report that the store is being opened, and ask for an hour for that.
+
+        Stopped after the unit's own time, an upgrade would begin again at each start for ever.
+        """
+        self._send(f"EXTEND_TIMEOUT_USEC={_TO_OPEN}", "STATUS=opening the store")
 
     def ready(self, status: str) -> None:
         """Report that the service has started or reloaded."""

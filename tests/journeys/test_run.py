@@ -68,8 +68,8 @@ def _sends(listener: socket.socket, beginning: str) -> str:
 
 
 def test_tells_systemd(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ready while Altinn is away, alive while it works, reloading and ready again with the fault in
-    words, and stopping at the end."""
+    """Opening, ready while Altinn is away, alive while it works, reloading and ready again with the
+    fault in words, and stopping at the end."""
     text = journey.scene.configuration.read_text()
     journey.scene.configuration.write_text(
         text.replace(journey.altinn.maskinporten_url, "http://127.0.0.1:9/")
@@ -80,6 +80,7 @@ def test_tells_systemd(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("NOTIFY_SOCKET", str(journey.scene.folder / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "900000")
         process = journey.start("run")
+        _sends(listener, "EXTEND_TIMEOUT_USEC=")
         assert "1 mailbox, 3 destinations" in _sends(listener, "READY=1")
         _sends(listener, "WATCHDOG=1")
         (journey.scene.folder / "routing.toml").write_text("nonsense")

@@ -27,10 +27,12 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
 
 
 def test_every_message(manager: tuple[socket.socket, str]) -> None:
-    """Ready, reloading with its time, alive and stopping arrive as sd_notify(3) has them, each
-    status as one line."""
+    """Opening, ready, reloading with its time, alive and stopping arrive as sd_notify(3) has them,
+    each status as one line."""
     listener, name = manager
     notifier = SystemdNotifier({"NOTIFY_SOCKET": name})
+    notifier.opening()
+    assert listener.recv(4096).startswith(b"EXTEND_TIMEOUT_USEC=3600000000\n")
     notifier.ready("1 mailboxes\nand more")
     notifier.reloading()
     notifier.watchdog()
