@@ -11,9 +11,10 @@ from uuid import UUID, uuid5
 
 from daemon.core.callbacks import do_nothing
 from daemon.core.document import letter_document
-from daemon.core.model import AttachmentValues, DecisionValues, DeliveryValues, MessageValues
+from daemon.core.model import AttachmentValues, DeliveryValues, MessageValues
 from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Parcel
+from daemon.delivery.sample_parcel import unrouted
 from daemon.store.journal.heads import Head
 
 _NAMESPACE = UUID("0d7f0f55-3d0b-5f0e-9a55-6c2f5f1b7a10")
@@ -63,7 +64,10 @@ def head_parcel(
         destination=destination,
         addressees=(),
         document=letter_document(
-            _message(message, head, now), [attachment], _decision(message, now), delivery
+            _message(message, head, now),
+            [attachment],
+            unrouted(message, now, "(journal)"),
+            delivery,
         ),
         body=_BODY.encode(),
         parts=(part,),
@@ -84,18 +88,4 @@ def _message(message: UUID, head: Head, now: datetime) -> MessageValues:
         sender_name="Postmottak",
         published_at=now,
         fetched_at=now,
-    )
-
-
-def _decision(message: UUID, now: datetime) -> DecisionValues:
-    return DecisionValues(
-        message_id=message,
-        number=1,
-        decided_at=now,
-        routing_version="",
-        route="(journal)",
-        chosen=[],
-        recipients=[],
-        direct=[],
-        why={},
     )

@@ -68,7 +68,7 @@ def _parcel(values: MessageValues, destination: str, pdf: bytes) -> Parcel:
     document = letter_document(
         values,
         [_attachment(message, pdf, sha256)],
-        _decision(message, now),
+        unrouted(message, now, "(test)"),
         DeliveryValues(
             id=delivery,
             message_id=message,
@@ -126,13 +126,14 @@ def _attachment(message: UUID, pdf: bytes, sha256: str) -> AttachmentValues:
     )
 
 
-def _decision(message: UUID, now: datetime) -> DecisionValues:
+def unrouted(message: UUID, now: datetime, route: str) -> DecisionValues:
+    """Return the decision about what no routing table has routed; `route` says what it is."""
     return DecisionValues(
         message_id=message,
         number=1,
         decided_at=now,
         routing_version="",
-        route="(test)",
+        route=route,
         chosen=[],
         recipients=[],
         direct=[],
