@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -89,6 +90,18 @@ def test_a_letter_that_does_not_come(crew: Callable[..., Crew]) -> None:
         assert not carrying.done()
         found.server.held[0]()
         assert carrying.result(SECONDS).stored == len(LETTERS)
+
+
+def test_a_failure_before_a_chunk_is_sent(
+    crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the work; the threads that wait for a turn do not wait for ever."""
+    found = crew(number=1)
+    monkeypatch.setattr(found.pool, "_usable", Mock(side_effect=StoreError("gone")))
+    with ThreadPoolExecutor() as thread:
+        carrying = thread.submit(found.carry, LETTERS)
+        with pytest.raises(StoreError):
+            carrying.result(SECONDS)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

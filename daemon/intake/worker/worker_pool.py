@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -95,7 +96,7 @@ class _SharedWork:
     lock: threading.Lock = field(default_factory=threading.Lock)
     failed: bool = False
 
-    def todo(self) -> Iterator[tuple[_Piece, _LaneTurn]]:
+    def todo(self) -> Generator[tuple[_Piece, _LaneTurn], None, None]:
         """Wait for a turn, and yield the next piece, until none is left.
 
         It ends as well when a piece has failed, or all is to stop.
@@ -192,10 +193,12 @@ class WorkerPool:
             each.result()
 
     def _carry_pieces(self, job: _SharedWork) -> None:
-        for piece, turn in job.todo():
-            with self._supervisor.worker(job.stopping, alone=piece.alone) as worker:
-                if worker:
-                    self._carry_piece(job, piece, worker, turn)
+        # closed, so that others get the turn of what fails
+        with closing(job.todo()) as todo:
+            for piece, turn in todo:
+                with self._supervisor.worker(job.stopping, alone=piece.alone) as worker:
+                    if worker:
+                        self._carry_piece(job, piece, worker, turn)
 
     def _carry_piece(
         self, job: _SharedWork, piece: _Piece, worker: WorkerClient, turn: _LaneTurn
