@@ -107,6 +107,12 @@ class Binding:
         """What is captured of a row, in this order; nothing where the hashes are to be."""
         return (*self.entry.names, *self.hidden.names, *self.text.names)
 
+    @cached_property
+    def select(self) -> str:
+        """The beginning of a query for rows `r`: number, subject, key, and what is captured."""
+        wanted = f"SELECT r.rowid, {self.identity('r')}, {self.values('r')}"
+        return f"{wanted} FROM {self.table} AS r"
+
     def by_name(self, captured: Sequence[Any]) -> dict[str, Any]:
         """Return captured values by their columns."""
         found = dict(zip(self.captured, captured, strict=True))

@@ -175,21 +175,17 @@ def rows_by_number(
 ) -> Iterator[tuple[int, str, tuple[Any, ...], State]]:
     """Yield number, subject, key and state of the rows of a table with these row numbers."""
     some = json.dumps(list(numbers))
-    # plain tuples: SQLAlchemy's rows cost as much as reading them
-    for row in _rows(connection, binding, _BY_NUMBER, (some,)).cursor:
-        yield row[0], *_of(binding, row[1:])
+    # by sqlite3's own connection: SQLAlchemy's rows cost as much as reading them
+    found = connection.connection.dbapi_connection.execute(
+        f"{binding.select} WHERE {_BY_NUMBER}", (some,)
+    )
+    key_begins, key_ends = 2, 2 + len(binding.key)
+    for row in found:
+        yield row[0], row[1], row[key_begins:key_ends], state_of(binding, row[key_ends:])
 
 
 def _rows(connection: Any, binding: Binding, where: str, parameters: tuple[Any, ...]) -> Any:
-    wanted = (
-        f"SELECT r.rowid, {binding.identity('r')}, {binding.values('r')} FROM {binding.table} AS r"  # noqa: S608  # our own names
-    )
-    return connection.exec_driver_sql(f"{wanted} WHERE {where}", parameters)
-
-
-def _of(binding: Binding, row: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], State]:
-    begin = 1 + len(binding.key)
-    return str(row[0]), row[1:begin], state_of(binding, row[begin:])
+    return connection.exec_driver_sql(f"{binding.select} WHERE {where}", parameters)
 
 
 def _plain(value: Any) -> Any:

@@ -85,14 +85,15 @@ def entry_of(binding: Binding, state: State, salts: Salts) -> dict[str, Any]:
 
     A text that retention has deleted has no hash. `salts` are those of the subject.
     """
-    values = list(state.clear)
+    values, places = list(state.clear), binding.places
     if state.private is not None:
         private = binding.hidden.unusual(state.private)
-        values[binding.places[PRIVATE_HASH]] = private_hash(binding.table, private, salts.salt)
-    if has_body(binding, state):
-        values[binding.places[BODY_HASH]] = _half(salts.body, state.body or b"")
-    elif state.body:
-        values[binding.places[BODY_HASH]] = "not deleted"
+        values[places[PRIVATE_HASH]] = private_hash(binding.table, private, salts.salt)
+    if binding.body:
+        if has_body(binding, state):
+            values[places[BODY_HASH]] = _half(salts.body, state.body or b"")
+        elif state.body:
+            values[places[BODY_HASH]] = "not deleted"
     return binding.entry.unusual(values)
 
 

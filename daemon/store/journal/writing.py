@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -64,17 +63,47 @@ _TOGETHER = 500  # rows that are inserted by one statement
 NO_SALTS = Salts(None, None)
 
 
-@dataclass
 class _Subject:
-    """What a transaction did to one subject: the last state of each row, and what happened."""
+    """What a transaction did to one subject."""
 
-    rows: dict[tuple[Any, ...], tuple[Binding, State | None]] = field(default_factory=dict)
-    happened: set[tuple[str, str]] = field(default_factory=set)
-    kind: str = ""
-    """What its row is called; empty if that depends on what happened."""
-    is_new: bool = False
-    """Whether the journal has nothing of it that has salts."""
-    is_removed: bool = False
+    __slots__ = ("entries", "happened", "is_asked", "is_removed", "new", "salts")
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
+        """The last state of each row, as the facts have it, by table and key."""
+        self.happened: set[tuple[str, str]] = set()
+        self.salts = self.new = NO_SALTS
+        """Those in use, and those of them that no earlier row has."""
+        self.is_asked = False
+        """Whether it is known what salts earlier rows have."""
+        self.is_removed = False
+
+    def enter(self, binding: Binding, key: tuple[Any, ...], state: State) -> None:
+        """Note the state of a row."""
+        if state.private is not None and self.salts.salt is None:
+            self._use(salt=os.urandom(SALT_SIZE))
+        if binding.body and self.salts.body is None and has_body(binding, state):
+            self._use(body=os.urandom(SALT_SIZE))
+        self.note(binding.table, key, entry_of(binding, state, self.salts))
+
+    def note(self, table: str, key: tuple[Any, ...], entry: Mapping[str, Any]) -> None:
+        """Note what the facts are to have of a row."""
+        if table in self.entries:
+            self.entries[table][key] = entry
+        else:
+            self.entries[table] = {key: entry}
+
+    def _use(self, **new: bytes) -> None:
+        self.salts, self.new = self.salts._replace(**new), self.new._replace(**new)
+
+    def rows(self, table: str) -> Iterable[Mapping[str, Any]]:
+        """Return what the facts have of the rows of a table."""
+        return self.entries.get(table, {}).values()
+
+    def facts(self) -> str:
+        """Return the facts of the journal's row."""
+        entries = self.entries
+        return ordered({table: list(entries[table].values()) for table in sorted(entries)}).decode()
 
 
 class NewRow(NamedTuple):
@@ -95,28 +124,15 @@ def write_captured(connection: Any) -> None:
     notes = captured(connection)
     if not notes:
         return
-    subjects = list(_by_subject(connection, notes).items())
+    found = _by_subject(connection, notes)
     notes.clear()
-    for begun in range(0, len(subjects), _TOGETHER):
-        some = subjects[begun : begun + _TOGETHER]
-        known = _known_salts(connection, [name for name, each in some if not each.is_new])
-        rows = []
-        for subject, found in some:
-            row, forget = _new_row(subject, found, known.get(subject, NO_SALTS))
-            if forget:
-                connection.exec_driver_sql(forget, (subject,))
-            rows.append(row)
-        append(connection, rows)
-
-
-def _known_salts(connection: Any, subjects: Sequence[str]) -> dict[str, Salts]:
-    if not subjects:
-        return {}
-    found: dict[str, Salts] = {}
-    for subject, salt, body in connection.exec_driver_sql(_SALTS, (json.dumps(subjects),)):
-        before = found.get(subject, NO_SALTS)
-        found[subject] = Salts(salt or before.salt, body or before.body)
-    return found
+    for subject, each in found.items():
+        if each.is_removed or any(BODY_DELETED in row for row in each.rows("messages")):
+            connection.exec_driver_sql(_FORGET if each.is_removed else _FORGET_BODY, (subject,))
+    append(
+        connection,
+        [NewRow(_kind(each), subject, each.facts(), each.new) for subject, each in found.items()],
+    )
 
 
 def append(connection: Any, rows: Iterable[NewRow]) -> None:
@@ -148,68 +164,53 @@ def _by_subject(connection: Any, notes: Iterable[Note]) -> dict[str, _Subject]:
         if what != REMOVED:
             changed[number].setdefault(row, what)
             continue
-        binding, subject, key = BINDINGS[number], removed[0], removed[1:]
-        of = found[str(subject)]
-        of.rows[binding.table, *key] = (binding, None)
+        binding, subject, key = BINDINGS[number], removed[0], tuple(removed[1:])
+        of, named = found[str(subject)], zip(binding.key, key, strict=True)
+        of.note(binding.table, key, dict(sorted([*named, (GONE, True)])))
         of.happened.add((binding.table, what))
         of.is_removed |= binding.main
-    for number, rows in changed.items():
-        binding = BINDINGS[number]
-        for row, of_subject, row_key, state in rows_by_number(connection, binding, rows):
-            of = found[of_subject]
-            of.rows[(binding.table, *row_key)] = (binding, state)
-            of.happened.add((binding.table, rows[row]))
-            of.is_new |= binding.main and rows[row] == ADDED
+    for number in sorted(changed):  # the main tables are first, so that what is new is known
+        numbers = list(changed[number])
+        for begun in range(0, len(numbers), _TOGETHER):
+            some = {each: changed[number][each] for each in numbers[begun : begun + _TOGETHER]}
+            _enter_rows(connection, BINDINGS[number], some, found)
     return found
 
 
-def _new_row(subject: str, found: _Subject, known: Salts) -> tuple[NewRow, str]:
-    """Return the row for a subject, and the statement that deletes salts, if any are to go.
-
-    `known` are the salts that earlier rows of the subject have.
-    """
-    new = _new_salts(found.rows.values(), known)
-    salts = Salts(known.salt or new.salt, known.body or new.body)
-    entries: dict[str, list[Mapping[str, Any]]] = {}
-    for (table, *key), (binding, state) in found.rows.items():
-        entry = (
-            dict(sorted([*zip(binding.key, key, strict=True), (GONE, True)]))
-            if state is None
-            else entry_of(binding, state, salts)
-        )
-        if table in entries:
-            entries[table].append(entry)
-        else:
-            entries[table] = [entry]
-    forget = _FORGET if found.is_removed else ""
-    if not forget and any(BODY_DELETED in each for each in entries.get("messages", ())):
-        forget = _FORGET_BODY
-    facts = ordered({table: entries[table] for table in sorted(entries)}).decode()
-    return NewRow(_kind(found, entries), subject, facts, new), forget
+def _enter_rows(
+    connection: Any,
+    binding: Binding,
+    what: Mapping[int, str],
+    found: defaultdict[str, _Subject],
+) -> None:
+    """Enter the rows with these numbers, and what happened to them."""
+    rows = list(rows_by_number(connection, binding, what))
+    if binding.main:
+        for number, subject, _, _ in rows:
+            found[subject].is_asked |= what[number] == ADDED
+    _ask_for_salts(connection, {subject: found[subject] for _, subject, _, _ in rows})
+    for number, subject, key, state in rows:
+        of = found[subject]
+        of.enter(binding, key, state)
+        of.happened.add((binding.table, what[number]))
 
 
-def _new_salts(rows: Iterable[tuple[Binding, State | None]], known: Salts) -> Salts:
-    """Return salts, as far as one of the rows has private values, or a text, and none is known."""
-    private = body = False
-    for binding, state in rows:
-        if state is not None:
-            private = private or state.private is not None
-            body = body or has_body(binding, state)
-    return Salts(
-        os.urandom(SALT_SIZE) if private and not known.salt else None,
-        os.urandom(SALT_SIZE) if body and not known.body else None,
-    )
+def _ask_for_salts(connection: Any, found: Mapping[str, _Subject]) -> None:
+    unknown = [subject for subject, of in found.items() if not of.is_asked]
+    if not unknown:
+        return
+    for subject, salt, body in connection.exec_driver_sql(_SALTS, (json.dumps(unknown),)):
+        before = found[subject].salts
+        found[subject].salts = Salts(salt or before.salt, body or before.body)
+    for subject in unknown:
+        found[subject].is_asked = True
 
 
-def _kind(found: _Subject, entries: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    if found.kind:
-        return found.kind
-    happened = found.happened
+def _kind(of: _Subject) -> str:
+    happened = of.happened
     if ("messages", ADDED) in happened:
         return "stored"
-    if "attempts" not in entries and any(
-        "taken_at" in each for each in entries.get("deliveries", ())
-    ):
+    if "attempts" not in of.entries and any("taken_at" in row for row in of.rows("deliveries")):
         return "pickup"
     tables = {table for table, _ in happened}
     return next(
@@ -233,11 +234,11 @@ def begin(connection: Any) -> None:
     }
     append(connection, [NewRow(BEGUN, THE_JOURNAL, canonical({"rows": [counts]}))])
     for piece in all_pieces(connection):
-        found = rows_of(connection, piece).items()
-        append(
-            connection,
-            [
-                _new_row(each, _Subject(rows=dict(rows), kind=MIGRATED, is_new=True), NO_SALTS)[0]
-                for each, rows in found
-            ],
-        )
+        append(connection, [_migrated(*each) for each in rows_of(connection, piece).items()])
+
+
+def _migrated(subject: str, rows: Mapping[tuple[str, ...], tuple[Binding, State]]) -> NewRow:
+    of = _Subject()
+    for key, (binding, state) in rows.items():
+        of.enter(binding, key, state)
+    return NewRow(MIGRATED, subject, of.facts(), of.new)
