@@ -67,6 +67,7 @@ Content-Type: application/pdf\r
 Content-Transfer-Encoding: base64\r
 \r
 """
+_PROTOCOLS = "/usr/lib/dovecot"
 LOGIN = "post"
 """The user's name and, since any will do, the password."""
 
@@ -82,8 +83,12 @@ class Dovecot:
 
 
 def installed() -> bool:
-    """Whether Dovecot is installed, and we are root and can run it as another user."""
-    return os.geteuid() == 0 and bool(shutil.which("dovecot", path="/usr/sbin"))
+    """Whether Dovecot is installed, and we are root and can run it as another user.
+
+    Debian packages its protocols separately.
+    """
+    protocols = all(shutil.which(each, path=_PROTOCOLS) for each in ("imap", "pop3"))
+    return os.geteuid() == 0 and protocols and bool(shutil.which("dovecot", path="/usr/sbin"))
 
 
 @contextmanager
