@@ -135,6 +135,8 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, UUID | Path):
         return str(value)
+    if dump := getattr(value, "model_dump", None):  # pydantic's, without its import
+        return dump()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 

@@ -6,7 +6,6 @@ Every letter of the source is in exactly one place, so the places add up to `sou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -40,29 +39,23 @@ CHECKED = frozenset({ChannelState.SHORT, ChannelState.FAILING, ChannelState.COMP
 """The states in which the numbers of a channel count."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Account:
+class Account(SQLModel):
     """Where the letters of a source are, in numbers."""
 
     source: int = 0
     here: int = 0
-    deleted: int = 0
-    """Stored once, and deleted by retention."""
-    waiting: int = 0
-    """Confidential, and left alone."""
-    gone: int = 0
-    """Removed at the source before they could be fetched."""
-    duplicate: int = 0
-    """Stored under another id, that of Altinn 2."""
-    older: int = 0
-    """From before the time from which the channel is read."""
-    failing: int = 0
-    """Could not be fetched yet."""
+    deleted: int = Field(default=0, description="stored once, and deleted by retention")
+    waiting: int = Field(default=0, description="confidential, and left alone")
+    gone: int = Field(default=0, description="removed at the source before they could be fetched")
+    duplicate: int = Field(default=0, description="stored under another id, that of Altinn 2")
+    older: int = Field(default=0, description="from before the time from which the channel is read")
+    failing: int = Field(default=0, description="could not be fetched yet")
     unexplained: int = 0
-    unexamined: int = 0
-    """Those of the older ones about which the source has not been asked yet."""
-    unlisted: int = 0
-    """Here, and not at the source any more."""
+    unexamined: int = Field(
+        default=0,
+        description="those of the older ones about which the source has not been asked yet",
+    )
+    unlisted: int = Field(default=0, description="here, and not at the source any more")
 
     @property
     def letters(self) -> int:
@@ -76,10 +69,28 @@ class Account:
 
     def numbers(self) -> Mapping[str, int]:
         """Return every number by its name."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in Account.model_fields}
 
 
-class CompletenessRow(SQLModel, table=True):
+class Comparison(SQLModel):
+    """Of one channel with its source, once or again and again with the same result."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    mailbox: str
+    party: str
+    service: str
+    resource: str
+    newest: bool = Field(default=True, description="whether it is the channel's last row")
+    first_at: datetime
+    tried_at: datetime = Field(description="when the comparison was last tried")
+    checked_at: datetime | None = Field(
+        default=None,
+        description="when the source was last listed as a whole: the numbers are of then",
+    )
+    checks: int = Field(default=1, description="how many comparisons had this result")
+
+
+class CompletenessRow(Account, Comparison, table=True):
     """What the comparisons of one channel have found, from `first_at` to `tried_at`.
 
     A comparison with another result begins a new row.
@@ -103,30 +114,6 @@ class CompletenessRow(SQLModel, table=True):
         Index("completeness_by_time", "newest", "tried_at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    mailbox: str
-    party: str
-    service: str
-    resource: str
-    newest: bool = Field(default=True, description="whether it is the channel's last row")
-    first_at: datetime
-    tried_at: datetime = Field(description="when the comparison was last tried")
-    checked_at: datetime | None = Field(
-        default=None,
-        description="when the source was last listed as a whole: the numbers are of then",
-    )
-    checks: int = Field(default=1, description="how many comparisons had this result")
-    source: int = 0
-    here: int = 0
-    deleted: int = 0
-    waiting: int = 0
-    gone: int = 0
-    duplicate: int = 0
-    older: int = 0
-    failing: int = 0
-    unexplained: int = 0
-    unexamined: int = 0
-    unlisted: int = 0
     problem: str = Field(
         default="", description="why the source could not be listed as a whole; empty if it could"
     )
@@ -134,4 +121,4 @@ class CompletenessRow(SQLModel, table=True):
     @property
     def account(self) -> Account:
         """Return the numbers."""
-        return Account(**{name: getattr(self, name) for name in Account().numbers()})
+        return Account(**self.numbers())
