@@ -39,8 +39,8 @@ class Completeness:
     channels: Counter[ChannelState] = field(default_factory=Counter)
     channels_of: dict[str, Counter[ChannelState]] = field(default_factory=dict)
     """The same, by mailbox."""
-    never_asked: list[str] = field(default_factory=list)
-    """Organisations of the configuration of which nothing is known."""
+    never_asked_of: dict[str, list[str]] = field(default_factory=dict)
+    """Organisations of the configuration of which nothing is known, by mailbox."""
     checked_at: datetime | None = None
     """When the channel was compared whose comparison is longest ago."""
     checked_of: dict[str, datetime] = field(default_factory=dict)
@@ -54,6 +54,11 @@ class Completeness:
     def account(self) -> Account:
         """Return the numbers of all mailboxes together."""
         return added(self.by_mailbox.values())
+
+    @property
+    def never_asked(self) -> list[str]:
+        """Return the organisations of which nothing is known, of all mailboxes."""
+        return [party for each in self.never_asked_of.values() for party in each]
 
     @property
     def left_out(self) -> Mapping[ChannelState, int]:
@@ -139,7 +144,7 @@ def completeness(
             _add(found, each)
     for mailbox in configuration.mailboxes:
         expected = [*mailbox.settings.organisations, *_found(store, mailbox.name)]
-        found.never_asked += [
+        found.never_asked_of[mailbox.name] = [
             party
             for party in dict.fromkeys(expected)
             if party not in known[mailbox.name] and is_shown(party)

@@ -65,6 +65,12 @@ def _completeness(found: Completeness, mailboxes: Sequence[str]) -> Iterator[Met
         "Channels of a mailbox, by what the last comparison says of them.",
         channels,
     )
+    yield family(
+        "postmottak_completeness_organisations_never_asked",
+        "gauge",
+        "Organisations of a mailbox of which nothing was ever listed or compared.",
+        [({"mailbox": name}, float(len(found.never_asked_of.get(name, ())))) for name in mailboxes],
+    )
     checked: list[Sample] = [
         ({"mailbox": name}, at.timestamp())
         for name, at in found.checked_of.items()

@@ -16,8 +16,10 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.monitoring.completeness import Completeness, completeness
+from daemon.monitoring.passages import PassageTimes
 from daemon.monitoring.problems import find_problems
 from daemon.store.content import ContentStore
+from daemon.web.letter_numbers import of_all_letters
 from tests.unit.alerting import Desk, Expiring, new_desk  # noqa: F401  # a fixture
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, new_intake
 from tests.unit.test_reconcile import FromADay
@@ -228,6 +230,14 @@ def test_an_organisation_of_which_nothing_is_known(world: World) -> None:
     assert world.whole().never_asked == ["910000001", "910000002"]
     assert "never asked: 910000001, 910000002" in world.whole().sentence
     assert not world.whole().is_whole
+    (metric,) = [
+        each
+        for each in of_all_letters(
+            world.desk.configuration, world.store, world.clock(), PassageTimes(since=NOW)
+        )
+        if each.name == "postmottak_completeness_organisations_never_asked"
+    ]
+    assert [(each.labels, each.value) for each in metric.samples] == [({"mailbox": "altinn"}, 2.0)]
 
 
 def test_a_row_for_each_result(world: World) -> None:

@@ -239,6 +239,7 @@ METRICS = {
     "bell_last_answer_timestamp_seconds": "gauge",
     "completeness_letters": "gauge",
     "completeness_channels": "gauge",
+    "completeness_organisations_never_asked": "gauge",
     "completeness_checked_timestamp_seconds": "gauge",
     "letter_step_seconds": "histogram",
     "delivery_attempt_duration_seconds": "histogram",
