@@ -107,6 +107,9 @@ FIRST = {
     "postmottak deliveries hold ID": ("deliveries resend ID",),
     "postmottak deliveries release ID": ("deliveries resend ID", "deliveries hold ID"),
     "postmottak journal verify --head backup/journal-head.json": ("journal head", "backup backup"),
+    "postmottak journal verify --head /root/move/store/journal-head.json": (
+        *("journal head", "backup /root/move/store"),
+    ),
     "postmottak evidence verify evidence.zip": ("evidence export ID evidence.zip",),
     "postmottak evidence verify evidence.zip --head backup/journal-head.json": (
         *("journal head", "backup backup", "evidence export ID evidence.zip"),
@@ -202,6 +205,7 @@ class Newcomer:
             "/backup/2026-11-24": str(place / "backup"),
             "/backup/move/store": str(place / "backup"),
             "/root/move/store": str(place / "backup"),
+            "/root/move/store/journal-head.json": str(place / "backup/journal-head.json"),
             "/root/back/store": str(place / "backup"),
         }
         if word == "ID":

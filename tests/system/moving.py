@@ -9,6 +9,7 @@ from tests.system import pretend
 from tests.system.first_letter import DROP, letters
 from tests.system.machine import Machine
 
+KEY = "/var/lib/postmottak/postmottak.db.journal-key"
 PAGE = Path(__file__).parents[2] / "docs/moving.md"
 
 
@@ -24,6 +25,7 @@ def moves(machine: Machine) -> None:
     second time."""
     old, between, new, back, again = blocks()
     assert [line.split()[0] for line in between] == ["scp"]
+    key = machine.run(f"sha256sum < {KEY}")
     for line in old:
         machine.run(line)
     machine.run("cp -a /var/lib/postmottak /root/old-store")
@@ -32,6 +34,7 @@ def moves(machine: Machine) -> None:
     for line in new:
         machine.run(f"cd /opt/dist && {line}")
     _goes_on(machine)
+    assert machine.run(f"sha256sum < {KEY}; stat -c %a {KEY}").splitlines() == [key, "600"]
     assert [line.split()[0] for line in back[-1:]] == ["scp"]
     for line in back[:-1]:
         machine.run(line)
@@ -42,6 +45,7 @@ def moves(machine: Machine) -> None:
     for line in again:
         machine.run(line)
     _goes_on(machine)
+    assert machine.run(f"sha256sum < {KEY}") == key
 
 
 def _goes_on(machine: Machine) -> None:
