@@ -46,14 +46,17 @@ def export(
     rows of the journal that prove them. Also for a letter that retention has deleted. The export
     is an event. Exits with code 1 if the store was changed by hand, so that the file proves less.
     """
+    from daemon.page.reasons import reasons_in
     from daemon.service import evidence, stack
 
     with opened(context) as (configuration, store):
         source = evidence.EvidenceSource.of(configuration, store)
+        chosen = language.value if language else evidence.language_of(configuration)
         by = evidence.Exporter(
             user=whoami(),
             reason=reason.strip(),
-            language=language.value if language else evidence.language_of(configuration),
+            language=chosen,
+            reason_of=reasons_in(chosen),
         )
         found = evidence.export(source, message, file, by, stack.utc_now())
     typer.echo(f"written to {file}, signed with the key {found.fingerprint}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from daemon.core.times import in_norway, written
 from daemon.page.wording import N_
+from daemon.page.words import translations
 from daemon.routing.explain import Tried, TriedCondition
 
 Translate = Callable[[str], str]
@@ -42,6 +44,13 @@ _HELD, _HELD_NOT = N_("%(field)s: %(wanted)s"), N_("not %(field)s: %(wanted)s")
 _TRUTHS = {"true": N_("yes"), "false": N_("no")}
 _NONE = N_("none")
 _CONFIDENTIAL = "confidential"
+
+
+def reasons_in(language: str) -> Callable[[Tried], str] | None:
+    """Return what says it in a language of the page; None for English, which routing has itself."""
+    if language == "en":
+        return None
+    return partial(reason_of, translate=translations(language).gettext)
 
 
 def reason_of(tried: Tried, translate: Translate) -> str:

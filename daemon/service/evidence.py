@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,8 @@ from daemon.maintenance.evidence.collecting import collect, is_confidential, let
 from daemon.maintenance.evidence.exporting import write_evidence
 from daemon.maintenance.evidence.pdf import require_library
 from daemon.maintenance.evidence.verifying import VerifiedEvidence, verify_evidence
-from daemon.maintenance.evidence.words import Language
+from daemon.maintenance.evidence.words import EvidenceWords, Language
+from daemon.routing.explain import Tried
 from daemon.service import stack
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -32,6 +34,8 @@ class Exporter:
     """Of the PDF."""
     address: str = ""
     """Empty for a command on this machine."""
+    reason_of: Callable[[Tried], str] | None = None
+    """Says in the language why a route took the letter or not; None for routing's own words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,5 +99,6 @@ def _exported(
         details={"reason": by.reason} if by.reason else {},
     )
     found = collect(source.store, letter, key, now, by.user)
-    write_evidence(path, found, source.content, key, by.language)
+    words = EvidenceWords(by.language, by.reason_of)
+    write_evidence(path, found, source.content, key, words)
     return verify_evidence(path)

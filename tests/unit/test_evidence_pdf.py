@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from daemon.core.model import message_id
+from daemon.page.reasons import reasons_in
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from daemon.store.journal.heads import fingerprint, public_of
@@ -106,6 +107,18 @@ def test_people_read_it(case: Case) -> None:
     assert english.startswith("Evidence of a letter")
     assert "2026-11-24 10:00:00 +0100" in english
     assert "opened by anna 10.0.0.7: saken min" in english
+
+
+def test_reasons_are_in_its_language(case: Case) -> None:
+    """Why routes took the letter or not is said as the page says it; evidence.json has routing's
+    own words in each language."""
+    files = members(case.export("a", "nb.zip", language="nb", reason_of=reasons_in("nb")))
+    norwegian = squeezed(text_of(files["evidence.pdf"]))
+    assert squeezed("tok brevet: ord i tittelen: skatt") in norwegian
+    assert squeezed("ikke prøvd: en tidligere rute bestemte") in norwegian
+    assert squeezed("an earlier route decided") not in norwegian
+    assert b'"reason": "an earlier route decided"' in files["evidence.json"]
+    assert reasons_in("en") is None
 
 
 def test_what_was_deleted_is_on_it(

@@ -24,8 +24,9 @@ from daemon.maintenance.evidence.document import (
     StoredRow,
     TriedRoute,
 )
+from daemon.maintenance.evidence.words import Tries
 from daemon.routing.decide import OPERATOR, followed
-from daemon.routing.explain import explain
+from daemon.routing.explain import Tried, explain
 from daemon.routing.facts import facts_of, is_guarded
 from daemon.routing.table import parse_table
 from daemon.store import Store
@@ -70,6 +71,8 @@ class Collected:
     """Those of the rows of the journal in it, by sequence."""
     tables: Mapping[str, str]
     """The text of each routing table that decided, by its version."""
+    tried: Tries
+    """What `evidence.explanations` has in English."""
 
 
 def letter_named(store: Store, name: str) -> DisputedLetter:
@@ -118,6 +121,7 @@ def collect(
     versions = _versions(store.journal.rows_of(letter.id.hex))
     proof = store.journal.prove(subjects)
     texts = {each: found.text for each in versions if (found := store.queries.table(each))}
+    tried = dict(_tried(letter, texts))
     evidence = Evidence(
         letter=letter.id,
         is_kept=letter.message is not None,
@@ -138,7 +142,7 @@ def collect(
             DecidingTable(version=each, file=table_file(each) if each in texts else None)
             for each in versions
         ),
-        explanations=tuple(_explanations(letter, texts)),
+        explanations=tuple(_explained(*each) for each in tried.items()),
     )
     return Collected(
         letter=letter,
@@ -146,6 +150,7 @@ def collect(
         leaves=b"".join(each.leaves for each in proof.stretches),
         hashes={each.sequence: each.hash.hex() for each in proof.rows},
         tables=texts,
+        tried=tried,
     )
 
 
@@ -214,8 +219,10 @@ def _entry(row: ProvenRow) -> JournalEntry:
     )
 
 
-def _explanations(letter: DisputedLetter, tables: Mapping[str, str]) -> Iterator[DecisionExplained]:
-    """Yield why each decision by a table was made, as far as the table is here."""
+def _tried(
+    letter: DisputedLetter, tables: Mapping[str, str]
+) -> Iterator[tuple[int, Sequence[Tried]]]:
+    """Yield what each decision by a table tried, by its number, as far as the table is here."""
     for decision in letter.decisions:
         text = tables.get(decision.routing_version)
         if letter.message is None or text is None or decision.route == OPERATOR:
@@ -226,11 +233,13 @@ def _explanations(letter: DisputedLetter, tables: Mapping[str, str]) -> Iterator
             continue  # this version of Postmottak cannot read it
         party = letter.message.party_name
         facts = facts_of(letter.message, letter.attachments, decision.decided_at, party)
-        tried = explain(table, facts, followed(decision)).tried
-        yield DecisionExplained(
-            decision=decision.number,
-            routes=tuple(
-                TriedRoute(route=each.route, result=each.result, reason=each.reason)
-                for each in tried
-            ),
-        )
+        yield decision.number, explain(table, facts, followed(decision)).tried
+
+
+def _explained(number: int, tried: Sequence[Tried]) -> DecisionExplained:
+    return DecisionExplained(
+        decision=number,
+        routes=tuple(
+            TriedRoute(route=each.route, result=each.result, reason=each.reason) for each in tried
+        ),
+    )

@@ -15,7 +15,7 @@ from daemon.core.model import KEPT_STATES, AttachmentValues
 from daemon.maintenance.evidence.collecting import Collected, table_file
 from daemon.maintenance.evidence.pdf import render_evidence
 from daemon.maintenance.evidence.sealed_zip import write_sealed
-from daemon.maintenance.evidence.words import Language
+from daemon.maintenance.evidence.words import EvidenceWords
 from daemon.store.content import ContentStore
 from daemon.store.journal.heads import public_of
 
@@ -27,7 +27,7 @@ _Members: TypeAlias = Iterator[tuple[str, Iterable[bytes]]]
 
 
 def write_evidence(
-    path: Path, found: Collected, content: ContentStore, key: bytes, language: Language
+    path: Path, found: Collected, content: ContentStore, key: bytes, words: EvidenceWords
 ) -> None:
     """Write the evidence to a new file, which is durable and whole when this returns.
 
@@ -35,7 +35,7 @@ def write_evidence(
     """
     try:
         with new_file(path, 0o600) as file:
-            write_sealed(file, members_of(found, content, public_of(key), language), key)
+            write_sealed(file, members_of(found, content, public_of(key), words), key)
     except FileExistsError as error:
         raise OperatorError(f"{path} exists already; name another file") from error
     except OSError as error:
@@ -44,10 +44,10 @@ def write_evidence(
         ) from error
 
 
-def members_of(found: Collected, content: ContentStore, key: str, language: Language) -> _Members:
+def members_of(found: Collected, content: ContentStore, key: str, words: EvidenceWords) -> _Members:
     """Yield the files of the evidence. `key` is the public key, in hex."""
     yield EVIDENCE, [f"{found.evidence.model_dump_json(indent=2, by_alias=True)}\n".encode()]
-    yield PDF, [render_evidence(found.evidence, found.hashes, key, language)]
+    yield PDF, [render_evidence(found.evidence, found.hashes, key, words, found.tried)]
     yield CHAIN, [found.leaves]
     for version, text in found.tables.items():
         yield table_file(version), [text.encode()]

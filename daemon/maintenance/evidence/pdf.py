@@ -12,7 +12,7 @@ from daemon.core.errors import OperatorError
 from daemon.core.pdf_pages import FONT, new_pages, shown, write_line
 from daemon.maintenance.evidence.document import Evidence
 from daemon.maintenance.evidence.report import ReportSection, report, texts_of
-from daemon.maintenance.evidence.words import EvidenceWords, Language
+from daemon.maintenance.evidence.words import EvidenceWords, Tries
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -36,14 +36,16 @@ def require_library() -> None:
 
 
 def render_evidence(
-    evidence: Evidence, hashes: Mapping[int, str], key: str, language: Language
+    evidence: Evidence, hashes: Mapping[int, str], key: str, words: EvidenceWords, tried: Tries
 ) -> bytes:
-    """Return the PDF. `hashes` has those of rows of the journal, `key` is the public key in hex."""
-    words = EvidenceWords(language)
-    sections = report(evidence, hashes, key, words)
+    """Return the PDF. `hashes` has those of rows of the journal, `key` is the public key in hex.
+
+    `tried` is what the explanations were made of.
+    """
+    sections = report(evidence, hashes, key, words, tried)
     page = new_pages(datetime.fromisoformat(evidence.made_at))
     page.set_title(words["title"])
-    page.set_lang(language)
+    page.set_lang(words.language)
     page.set_font(FONT, "B", 16)
     write_line(page, words["title"], 8)
     for section in sections:

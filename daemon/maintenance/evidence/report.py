@@ -11,7 +11,7 @@ from typing import Any
 from daemon.core.html_to_text import readable_text
 from daemon.core.printable import one_line, printable
 from daemon.maintenance.evidence.document import Evidence
-from daemon.maintenance.evidence.words import EvidenceWords
+from daemon.maintenance.evidence.words import EvidenceWords, Tries
 from daemon.routing.decide import OPERATOR
 from daemon.store import acknowledgements, deadlines
 from daemon.store.journal.heads import HEAD, Head, fingerprint
@@ -32,10 +32,13 @@ class ReportSection:
 
 
 def report(
-    evidence: Evidence, hashes: Mapping[int, str], key: str, words: EvidenceWords
+    evidence: Evidence, hashes: Mapping[int, str], key: str, words: EvidenceWords, tried: Tries
 ) -> list[ReportSection]:
-    """Return the sections. `hashes` has those of rows of the journal, `key` the public key."""
-    facts = _Facts(evidence, words)
+    """Return the sections. `hashes` has those of rows of the journal, `key` the public key.
+
+    `tried` is what the explanations were made of.
+    """
+    facts = _Facts(evidence, words, tried)
     found = (
         ("letter", facts.letter()),
         ("files", facts.files()),
@@ -75,6 +78,7 @@ def _verify(key: str, words: EvidenceWords) -> Iterator[Line]:
 class _Facts:
     evidence: Evidence
     words: EvidenceWords
+    tried: Tries
 
     def rows(self, table: str) -> list[_Row]:
         return [each.values for each in self.evidence.rows if each.table == table]
@@ -189,16 +193,13 @@ class _Facts:
 
     def why(self) -> Iterator[Line]:
         words = self.words
-        explained = {each.decision: each.routes for each in self.evidence.explanations}
         for row in self.rows("decisions"):
             names = ", ".join(filter(None, (_names(row.get("recipients")), _names(row["direct"]))))
             by = words["person"] if row.get("route") == OPERATOR else str(row.get("route"))
             yield words.moment(row.get("decided_at")), one_line(f"{by}: {names}")
             yield words["table"], str(row.get("routing_version"))
-            for each in explained.get(int(row.get("number") or 0), ()):
-                yield each.route, one_line(f"{words.of_kind(each.result)}: {each.reason}")
-        if explained:
-            yield "", words["in language"]
+            for each in self.tried.get(int(row.get("number") or 0), ()):
+                yield each.route, one_line(f"{words.of_kind(each.result)}: {words.reason(each)}")
         known = {row.get("routing_version") for row in self.rows("decisions")}
         for table in self.evidence.tables:
             if table.version not in known:

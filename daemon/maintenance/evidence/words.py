@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from daemon.core.times import in_norway, in_utc, written
+from daemon.routing.explain import Tried
 
 Language = Literal["nb", "en"]
+Tries: TypeAlias = Mapping[int, Sequence[Tried]]
+"""Every route that a decision tried, by the decision's number."""
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("Bevis for et brev", "Evidence of a letter"),
@@ -59,10 +63,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "for": ("for", "for"),
     "why": ("Hvorfor det gikk dit det gikk", "Why it went there"),
     "table": ("Fordelingstabell (SHA-256)", "Routing table (SHA-256)"),
-    "in language": (
-        "Begrunnelsene er på engelsk, slik programmet gir dem.",
-        "The reasons are as the program gives them.",
-    ),
     "won": ("tok brevet", "matched"),
     "copy": ("kopi", "copy"),
     "overruled": ("passer, men brevet følger saken", "overruled"),
@@ -117,6 +117,12 @@ class EvidenceWords:
     """One language."""
 
     language: Language
+    reason_of: Callable[[Tried], str] | None = None
+    """Says in the language why a route took a letter or not; None for routing's own words."""
+
+    def reason(self, tried: Tried) -> str:
+        """Return why a route took the letter, or why not."""
+        return self.reason_of(tried) if self.reason_of else tried.reason
 
     def __getitem__(self, name: str) -> str:
         """Return the words for something. Raises KeyError."""

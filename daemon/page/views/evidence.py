@@ -22,7 +22,9 @@ from starlette.routing import Route
 from daemon.core.errors import ContentMissing
 from daemon.core.model import MessageValues
 from daemon.core.rights import Right
+from daemon.maintenance.evidence.words import Language
 from daemon.page.context import address_of, page_of, user_of
+from daemon.page.reasons import reasons_in
 from daemon.page.secret_letters import is_secret
 from daemon.page.views.letter import OpenedLetter, letter_of, may_export, reason_of_opening
 from daemon.service import evidence
@@ -84,11 +86,13 @@ def _written(request: Request, message: MessageValues, folder: Path, reason: str
         content=page.content,
         key=key_path(page.configuration.store.database_path),
     )
+    language: Language = "en" if request.state.language == "en" else "nb"
     by = evidence.Exporter(
         user=user_of(request).name,
         address=address_of(request),
         reason=reason,
-        language="en" if request.state.language == "en" else "nb",
+        language=language,
+        reason_of=reasons_in(language),
     )
     found = evidence.export(source, str(message.id), path, by, page.clock())
     if found.findings:
