@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from daemon.core.errors import OperatorError
 from daemon.core.filenames import is_plain_name
@@ -60,13 +61,20 @@ def verify_evidence(
     evidence at all.
     """
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return _verify(SealedZip(file), keys, heads)
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise OperatorError(f"{path} cannot be read: {reason}; name another file") from error
     except OperatorError as error:
         raise OperatorError(f"{path} is not a valid evidence file: {error}") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises OperatorError for a device or a pipe: these may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OperatorError("it is not a regular file")
+    return path.open("rb")
 
 
 def _verify(archive: SealedZip, keys: Sequence[str], heads: Sequence[Head]) -> VerifiedEvidence:

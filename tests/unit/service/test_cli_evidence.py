@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,11 @@ def test_what_cannot_be_done(
     nonsense = command("evidence", "verify", str(tmp_path / "x.zip"))
     assert (nonsense.code, nonsense.out) == (1, "")
     assert "x.zip is not a valid evidence file: it cannot be read as a zip file" in nonsense.err
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (Path("/dev/zero"), tmp_path / "pipe"):
+        refused = command("evidence", "verify", str(endless))
+        assert (refused.code, refused.out) == (1, "")
+        assert "is not a valid evidence file: it is not a regular file" in refused.err
     unknown = command("evidence", "export", "nothing", str(tmp_path / "n.zip"))
     assert (unknown.code, unknown.out) == (1, "")
     assert not (tmp_path / "n.zip").exists()
