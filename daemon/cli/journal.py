@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,12 +57,14 @@ def verify(
     with opened(context) as (configuration, store):
         keys, remark = {each.key for each in heads}, ""
         try:
-            keys.add(public_of(read_key(key_path(configuration.store.database_path))))
+            own = public_of(read_key(key_path(configuration.store.database_path)))
+            remark = _of_others(keys, own)
+            keys.add(own)
         except StoreError as error:
-            remark = f"{error}; " + (
-                "signatures of other keys than that of --head are faults"
+            remark = f"{error}. " + (
+                "Until then signatures of other keys than that of --head are faults."
                 if keys
-                else "signatures were not compared with a key"
+                else "Until then it is not compared with a key who has signed."
             )
         found = store.journal.verify(heads, keys, begin, Progress())
     if json:
@@ -92,12 +95,25 @@ def read_head(path: Path) -> Head:
     try:
         return head_of(read_text_bounded(path))
     except (OSError, UnicodeDecodeError) as error:
-        reason = (getattr(error, "strerror", None) or "it is not text in UTF-8").lower()
+        reason = "it is not text"
+        if isinstance(error, OSError):
+            reason = (error.strerror or "it cannot be opened").lower()
         raise OperatorError(f"{path} cannot be read: {reason}; name another file") from error
     except OperatorError as error:
         raise OperatorError(
             f"{path} cannot be used: {error}; name a file that `journal head` or the service wrote"
         ) from error
+
+
+def _of_others(keys: Collection[str], own: str) -> str:
+    """Return a remark about heads with another key than the store's own; empty without any."""
+    from daemon.store.journal.heads import fingerprint
+
+    others = ", ".join(sorted(fingerprint(each) for each in keys if each != own))
+    return others and (
+        f"a head that was given is signed with the key {others}, and this store signs with "
+        f"{fingerprint(own)}: it is of another store, or the key was replaced."
+    )
 
 
 def _begin(since: str | None) -> str:
@@ -144,6 +160,11 @@ def _print(found: Verified, heads: list[Head], remark: str) -> None:
         typer.echo(f"Note: {remark}")
     if found.signed_until:
         typer.echo(f"A signed head in the journal covers the rows up to {found.signed_until}.")
+    elif found.subjects_compared:
+        typer.echo(
+            "No signed head in the journal covers any row yet; the service signs one each day, and "
+            "`postmottak journal head` prints one to keep elsewhere."
+        )
     if not heads:
         typer.echo(
             "Without a head that was kept elsewhere (--head FILE), what a person with the key has "

@@ -14,6 +14,7 @@ from daemon.core.errors import Fault, StoreError
 from daemon.core.mounts import MOUNTS, mount_of
 from daemon.core.settings import Secret
 from daemon.core.unit_lines import shell
+from daemon.store.journal.key import key_path
 
 _MOUNTS = MOUNTS
 _SHARED = frozenset(
@@ -67,7 +68,7 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
             problem="every user of this machine can read this secret",
             remedy=f"Run: chmod o-rwx {shell(path)}",
         )
-        for path in paths
+        for path in (*paths, key_path(configuration.store.database_path))
         if _is_open(path)
     ]
 
@@ -81,6 +82,7 @@ def _secrets(section: BaseModel) -> Iterator[Secret]:
 
 def _is_open(path: Path) -> bool:
     try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
+        mode = path.stat().st_mode
     except OSError:
         return False
+    return bool(mode & stat.S_IROTH) and not stat.S_ISDIR(mode)

@@ -89,7 +89,10 @@ def _all(
 def _begin(database: Database, since: str) -> tuple[int, bytes]:
     with database.read_one() as connection:
         row = connection.exec_driver_sql(_BEFORE, (since,)).first() if since else None
-    return (int(row[0]), bytes(row[1])) if row else (0, BEFORE_FIRST)
+    if row is None:
+        return 0, BEFORE_FIRST
+    # what is no hash was changed by hand: then the row after it has a wrong one
+    return int(row[0]), row[1] if isinstance(row[1], bytes) else b""
 
 
 def _rows_after(database: Database, sequence: int) -> list[Row]:

@@ -115,7 +115,7 @@ def _recomputed(row: Row, previous: bytes) -> bytes | None:
     sequence, at, kind, subject, facts, _ = row
     try:
         return hash_of(previous, leaf_of(sequence, at, kind, subject, facts))
-    except (TypeError, AttributeError, UnicodeError):  # a value of another type
+    except (TypeError, AttributeError, ValueError):  # a value of another type
         return None
 
 

@@ -51,7 +51,10 @@ def own_key(path: Path) -> tuple[bytes, bool]:
         new = make_key(path)
     except OSError as error:
         reason = (error.strerror or "cannot be written").lower()
-        raise StoreError(f"the key of the journal cannot be made: {path}: {reason}") from error
+        raise StoreError(
+            f"the key of the journal cannot be made: {path}: {reason}; the service's user must "
+            "be able to write in this folder, and the disk must have room"
+        ) from error
     return read_key(path), new
 
 
@@ -62,9 +65,17 @@ def read_key(path: Path) -> bytes:
 
     try:
         key = load_pem_private_key(read_bounded(path), password=None)
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"the key of the journal is not there: {path}; put it back from where you keep the "
+            "other secrets, or let the service make one, if there never was one"
+        ) from error
     except OSError as error:
         reason = (error.strerror or "it cannot be opened").lower()
-        raise StoreError(f"the key of the journal cannot be read: {path}: {reason}") from error
+        raise StoreError(
+            f"the key of the journal cannot be read: {path}: {reason}; put back the file that was "
+            "there, for the service's user to read, or move this one aside for a new one"
+        ) from error
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
