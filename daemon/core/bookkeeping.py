@@ -36,10 +36,11 @@ CLOCK = "clock"
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
 FULL, PICKUP, STALLED = "full", "pickup", "stalled"
 RESOURCES, BELL, PARTIES, EVENTS = "resources", "bell", "parties", "events"
+UNSIGNED, UNPUBLISHED = "journal-unsigned", "journal-unpublished"
 SEEN_BY_SERVICE = frozenset(
     {
         *(BELL, ENDPOINT, EVENTS, FULL, LOCK, LOG, PARTIES, PICKUP, RESOURCES, STALLED, WATCH),
-        WRONG_TOKEN,
+        *(UNPUBLISHED, UNSIGNED, WRONG_TOKEN),
     }
 )
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the

@@ -75,6 +75,9 @@ _NB = {
     "bell": "Dialogporten sier ikke hvem som har noe nytt",
     "parties": "En organisasjon finnes ikke lenger",
     "events": "Altinn sender ikke hendelser",
+    "journal-unsigned": "Journalen kan ikke signeres",
+    "journal-unpublished": "Journalens hode kan ikke publiseres",
+    "journal-behind": "De nyeste radene i journalen er ikke signert",
     "holder": "En bruker som er stengt ute, har noe som må overlates",
 }
 _NN = {
@@ -114,6 +117,9 @@ _NN = {
     "bell": "Dialogporten seier ikkje kven som har noko nytt",
     "parties": "Ein organisasjon finst ikkje lenger",
     "events": "Altinn sender ikkje hendingar",
+    "journal-unsigned": "Journalen kan ikkje signerast",
+    "journal-unpublished": "Hovudet til journalen kan ikkje publiserast",
+    "journal-behind": "Dei nyaste radene i journalen er ikkje signerte",
     "holder": "Ein brukar som er stengd ute, har noko som må overlatast",
 }
 _PHRASES: Mapping[AlertLanguage, _Phrases] = {

@@ -19,6 +19,7 @@ from daemon.monitoring.completeness import of_completeness
 from daemon.monitoring.coverage_problems import of_coverage
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.holders import of_holders
+from daemon.monitoring.journal import of_journal
 from daemon.monitoring.late import is_long
 from daemon.monitoring.problem import Problem, moment, some, split_key
 from daemon.monitoring.reading import key_incident, of_mailboxes
@@ -61,6 +62,7 @@ def find_all(
     knows (`ServiceProblems`); other processes leave it out, and get what the service has stored.
     """
     use = store_use(configuration.store.database_path) if of_service is None else _OURS
+    of_service = [*_stored_of_service(store, now)] if of_service is None else of_service
     return [
         *of_running(store, use, start_fault(configuration.store.database_path)),
         *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
@@ -76,7 +78,8 @@ def find_all(
         *of_holders(store),
         *_full(configuration),
         *_faulty(faults),
-        *(_stored_of_service(store, now) if of_service is None else of_service),
+        *of_journal(store, of_service, now),
+        *of_service,
     ]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from daemon.core.bookkeeping import CLOCK, LOG, PICKUP, WATCH
+from daemon.core.bookkeeping import CLOCK, LOG, PICKUP, UNPUBLISHED, UNSIGNED, WATCH
 from daemon.core.causes import cause_of, split_reason
 from daemon.core.outside_values import is_storable, text_from
-from daemon.monitoring.problem import Problem
+from daemon.monitoring.problem import Problem, moment
 
 Source = Callable[[], Sequence[Problem]]
 
@@ -95,3 +96,19 @@ def pickup_problems(unseen: Mapping[str, str]) -> list[Problem]:
         text = f"{text}; {remedy or 'see the log'}"
         found.append(Problem(kind=PICKUP, about=name, where=name, text=text, critical=False))
     return found
+
+
+def unsigned_problem(since: datetime, reason: str) -> Problem:
+    """That the head of the journal cannot be signed, since when, and why."""
+    what, remedy = split_reason(reason)
+    text = f"The journal is not signed, since {moment(since)}: {what}"
+    text = f"{text}; {remedy or 'see the log'}"
+    return Problem(kind=UNSIGNED, about="", since=since, text=text, critical=False)
+
+
+def unpublished_problem(name: str, since: datetime, reason: str) -> Problem:
+    """That the head of the journal cannot be published at a destination, since when, and why."""
+    what, remedy = split_reason(cause_of(reason))
+    text = f"The head of the journal is not published at {name}, since {moment(since)}: {what}"
+    text = f"{text}; {remedy or '`postmottak check` tests the destination'}"
+    return Problem(kind=UNPUBLISHED, about=name, where=name, since=since, text=text, critical=False)

@@ -114,6 +114,9 @@ PROBLEMS: Mapping[str, str] = {
     "bell": N_("Dialogporten does not say who has something new: %(about)s"),
     "events": N_("Altinn does not send events: %(about)s"),
     "parties": N_("An organisation is not found any more: %(about)s"),
+    "journal-unsigned": N_("The journal cannot be signed"),
+    "journal-unpublished": N_("%(where)s: the head of the journal cannot be published"),
+    "journal-behind": N_("The newest rows of the journal are not signed"),
     "holder": N_("%(about)s is shut out, and still holds something: hand it over"),
 }
 """Problems by their kind; what is not here is shown with its kind."""

@@ -97,7 +97,8 @@ class WakeEvent:
         """Wake the worker, now or when it next waits."""
         self._rung.set()
 
-    def wait(self, timeout: float) -> None:
-        """Sleep until `wake_up` is called, or for `timeout` seconds."""
-        self._rung.wait(timeout)
+    def wait(self, timeout: float) -> bool:
+        """Sleep until `wake_up` is called, or for `timeout` seconds. Returns whether it was."""
+        rung = self._rung.wait(timeout)
         self._rung.clear()
+        return rung

@@ -49,6 +49,7 @@ from daemon.runtime.process_usage import ProcessUsage
 from daemon.service import plugins
 from daemon.service.canaries import canary_sender
 from daemon.service.edit_warnings import log_configuration_warnings, log_table_warnings
+from daemon.service.journal_heads import JournalHeads
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
 from daemon.service.pull_api import pull_api_server, token_guard
@@ -89,6 +90,7 @@ class App:
             Snapshot(configuration=configuration, table=table, destinations=places)
         )
         self.canaries = canary_sender(store, self.content, self._active, clock, self.heartbeats)
+        self.heads = JournalHeads(store, self._active, clock, self.problems)
         self.mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self.mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self.mailboxes, self.heartbeats)
@@ -119,24 +121,22 @@ class App:
         self._recover()
 
     def _wire_deliveries(self, configuration: Configuration) -> None:
-        store, clock = self.store, self.clock
+        store, clock, heartbeats = self.store, self.clock, self.heartbeats
         self._dispatch = Dispatch(
             store=store,
             content=self.content,
             active=self._active,
             clock=clock,
             give_up_after=configuration.delivery.give_up_after,
-            heartbeats=self.heartbeats,
+            heartbeats=heartbeats,
             steady=clock.steady,
             corrections=self._corrections,
         )
         self.timings = self._dispatch.timings
-        self.pickups = Pickups(
-            store=store, active=self._active, clock=clock, heartbeats=self.heartbeats
-        )
+        self.pickups = Pickups(store=store, active=self._active, clock=clock, heartbeats=heartbeats)
         self.problems.follow(PICKUP, lambda: pickup_problems(self.pickups.unseen))
         self._mark_sender = MarkSender(store=store, clock=clock)
-        self.reminders = ReminderSender(store, self._active, clock, clock.problems, self.heartbeats)
+        self.reminders = ReminderSender(store, self._active, clock, clock.problems, heartbeats)
 
     def _wire_intake(self, fork_server: tuple[ForkServer, int] | None) -> None:
         store, table, clock, names = self.store, self._active.table, self.clock, self._names
@@ -191,10 +191,7 @@ class App:
         return PickupWatch(self.pickups, self._active, self.heartbeats)
 
     def poll(self, stopping: threading.Event) -> PollSummary:
-        """Do one round: fetch, deliver, mark letters, check pickups, and send alerts.
-
-        Raises StoreError.
-        """
+        """Do one round: fetch, deliver, mark letters, send alerts, and so on. Raises StoreError."""
         summary = PollSummary()
         for box in self.polled_mailboxes:
             self.resources.refresh(box.mailbox.name)
@@ -205,6 +202,7 @@ class App:
         self.pickups.look()
         self.reminders.look(stopping)
         self.canaries.look(stopping)
+        self.heads.look()
         self.alerter(lambda: self._ignored).look()
         summary.ignored = self._ignored
         summary.unfinished = self.store.queries.unfinished()

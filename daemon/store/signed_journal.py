@@ -16,6 +16,11 @@ from daemon.store.journal_proof import Proof, ProvenRow, journal_rows, prove
 from daemon.store.journal_verification import Verified, verify
 
 _NEWEST_KIND = "SELECT kind FROM journal ORDER BY sequence DESC LIMIT 1"
+_FIRST_UNSIGNED = (
+    "SELECT at FROM journal WHERE sequence > coalesce("
+    "(SELECT max(sequence) FROM journal WHERE subject = ? AND kind = ?), 0) "
+    "ORDER BY sequence LIMIT 1"
+)
 
 
 class SignedJournal:
@@ -36,6 +41,18 @@ class SignedJournal:
                 head = sign(key, *newest(connection), _moment(now))
                 append(connection, [NewRow(HEAD, THE_JOURNAL, canonical(head.facts()))])
             return sign(key, *newest(connection), _moment(now))
+
+    def unsigned_since(self) -> datetime | None:
+        """Return when the first row was written that no signed head covers yet.
+
+        None if there is none. Raises StoreError.
+        """
+        with self._database.read_one() as connection:
+            at = connection.exec_driver_sql(_FIRST_UNSIGNED, (THE_JOURNAL, HEAD)).scalar()
+        try:
+            return datetime.fromisoformat(str(at)).astimezone(UTC) if at else None
+        except (ValueError, OverflowError):  # changed by hand; `verify` finds that
+            return None
 
     def head(self, key: bytes, now: datetime) -> Head:
         """Return a signed head of the newest row, and change nothing. Raises StoreError."""

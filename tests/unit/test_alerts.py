@@ -47,6 +47,7 @@ def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
     """Thirty days before its last day an alert names the key, once; on the last day it is not
     worse, and after that it is critical."""
     desk.clock.advance(days=(KEY_LASTS - timedelta(days=30)).days)
+    desk.store.journal.sign(b"k" * 32, desk.clock())
     desk.make().look()
     assert desk.kinds() == []
     for _ in range(2):

@@ -80,6 +80,7 @@ def test_one_cause_is_one_mail(desk: Desk) -> None:
 def test_a_key_that_has_ended_is_one_mail(desk: Desk) -> None:
     """That the key has ended, as the configuration says, and that nothing can be read for want of a
     token, is one cause."""
+    desk.store.journal.sign(b"k" * 32, desk.clock())
     desk.clock.advance(days=KEY_LASTS.days + 1)
     read(desk)
     desk.make().look()

@@ -252,9 +252,10 @@ def test_every_kind_of_problem_has_words() -> None:
             kinds |= set(re.findall(r'kind="([a-z-]+)"', text))
             kinds |= set(re.findall(r'_problem\(\s*"([a-z-]+)"', text))
     from daemon.core.bookkeeping import CLOCK, COLLISION, SEEN_BY_SERVICE
+    from daemon.monitoring.journal import KIND as JOURNAL_BEHIND
 
     assert {"dead", "rights", "unread"} <= kinds
-    kinds |= {CLOCK, COLLISION, NOT_RUNNING, UNSEEN}
+    kinds |= {CLOCK, COLLISION, NOT_RUNNING, UNSEEN, JOURNAL_BEHIND}
     assert kinds | SEEN_BY_SERVICE <= set(PROBLEMS)
 
 
