@@ -183,7 +183,7 @@ def _reads(store: Store) -> Iterator[list[float]]:
     Time in which it waits for a commit does not count, because it blocks no other process.
     """
     # what is measured is inside
-    engine, begun, lengths = store._database._reader, {}, [0.0]  # noqa: SLF001
+    engine, begun, lengths = store._database._engine.reader, {}, [0.0]  # noqa: SLF001
 
     def begins(connection: Any) -> None:
         if not connection.get_execution_options().get("immediate"):

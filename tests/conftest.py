@@ -18,6 +18,7 @@ import trustme
 from daemon.core.ports import Parcel
 from tests.parcels import new_parcel
 from tests.processes import compiled_once, tables_once
+from tests.processes.postgresql import NoPostgresqlError, PostgresqlServer, shared_server
 
 MakeParcel = Callable[..., Parcel]
 _MEMORY = Path("/dev/shm")  # a tmpfs, on Linux
@@ -89,6 +90,18 @@ def tables_are_made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         tables_once.share(patched.setattr)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
+    """A server of the run's own; without PostgreSQL the test is skipped."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    try:
+        with shared_server(shared) as server:
+            yield server
+    except NoPostgresqlError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

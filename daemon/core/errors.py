@@ -7,6 +7,7 @@
     ├── StoreError               the database, the disk or the fork server; exit code 4
     │   ├── DiskFull             nothing new is fetched until there is room
     │   ├── StoreBusy            another program has a lock; the service waits, a command gives up
+    │   ├── StoreUnreachable     no connection to PostgreSQL, or only to a standby; it may pass
     │   └── WorkerLost           the fork server, which starts worker processes, has ended
     ├── NotStorable              one letter that the database rejects as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
@@ -85,6 +86,14 @@ class StoreBusy(StoreError):
     """Another program locks the database for longer than the caller waits.
 
     Nothing is wrong with it, and nothing was changed.
+    """
+
+
+class StoreUnreachable(StoreError):
+    """The database's server cannot be reached, has closed the connection, or is a standby.
+
+    What the transaction did is undone, but for one that was lost while it was committed: that may
+    be done. It may pass, as when a server is restarted or another one takes over.
     """
 
 

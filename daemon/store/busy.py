@@ -29,6 +29,8 @@ _SOON, _SHORT, _LONG = 0.1, 0.001, 0.01
 A process holds the lock for some milliseconds of each batch of letters. SQLite's own back-off soon
 sleeps for 25 and more at a time, in which nobody writes.
 """
+_LOCKED = frozenset({"55P03", "40P01", "40001"})
+"""What PostgreSQL reports when others hold a lock for too long (its documentation, appendix A)."""
 _LIMIT = 30.0
 _GRACE = 4.0
 _LIMIT_HERE: ContextVar[float | None] = ContextVar("_LIMIT_HERE", default=None)
@@ -36,6 +38,9 @@ _LIMIT_HERE: ContextVar[float | None] = ContextVar("_LIMIT_HERE", default=None)
 
 def is_busy(error: BaseException | None) -> bool:
     """Whether the error only says that another connection locks the database."""
+    error = getattr(error, "orig", error)  # SQLAlchemy's
+    if getattr(error, "sqlstate", None) in _LOCKED:
+        return True
     return (
         isinstance(error, sqlite3.OperationalError)
         and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
@@ -66,7 +71,7 @@ class BusyWait:
         while True:
             try:
                 return call()
-            except sqlite3.OperationalError as error:
+            except Exception as error:
                 now = time.monotonic()
                 if not is_busy(error) or self._is_over(now, now - began):
                     raise

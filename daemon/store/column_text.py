@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect
 from sqlalchemy.dialects.sqlite import DATETIME
 
+from daemon.core.outside_values import json_from
+
 _TEXT = len("2026-11-29 23:05:00.000000")
 
 
@@ -40,3 +42,14 @@ def json_text(value: object) -> str:
     if value == [] and isinstance(value, list):
         return "[]"
     return "{}" if value == {} else json.dumps(value)
+
+
+def json_of(text: str) -> Any:
+    """Parse stored JSON.
+
+    JSON that an earlier version stored too deep to parse is cut, so that the rest can be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return json_from(text)

@@ -1,76 +1,80 @@
-"""Opens the database; the only module that depends on which one it is, beside sqlite_file.py.
+"""Opens the database, and turns what it reports into the errors of the store.
 
-SQLite with a rollback journal and `synchronous=EXTRA`, not WAL: the SQLite that Debian 12 and 13
-ship can lose acknowledged rows in WAL mode when a second program checkpoints, and in the default
-mode a power cut lost an acknowledged commit; EXTRA syncs the folder too.
+What differs between SQLite and PostgreSQL is in `sqlite_engine` and `postgresql_engine`, in
+`sql_words`, and in what is about the file of SQLite.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session, SQLModel
 from sqlmodel.sql.expression import SelectOfScalar
 
-from daemon.core.errors import DiskFull, NotStorable, StoreBusy, StoreError
-from daemon.core.outside_values import json_from
-from daemon.runtime.owner import create_file, make_folder
-from daemon.store.busy import BusyWait, is_busy
-from daemon.store.column_text import json_text, write_moments_fast
-from daemon.store.journal.capture import capture, forget
-from daemon.store.journal.writing import begin, newest, write_captured
-from daemon.store.kept_journals import JournalKeeper
+from daemon.core.errors import NotStorable, PostmottakError, StoreError
+from daemon.store.busy import BusyWait
+from daemon.store.journal.writing import begin, newest
 from daemon.store.migrations import HEAD
+from daemon.store.sql_words import words_of
 
-_PRAGMAS = (
-    "journal_mode=TRUNCATE",
-    "synchronous=EXTRA",
-    "foreign_keys=ON",
-    "trusted_schema=OFF",
-    "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
-)
-_KEPT = "journals are kept"  # what is remembered with a connection
-_KEEPING = ("journal_mode=DELETE", "cache_spill=OFF")
-_NOT_KEEPING = ("journal_mode=TRUNCATE", "cache_spill=ON")
 _Row = TypeVar("_Row")
-_PASSES = ("disk is full", "unable to open database file", "out of memory")
-"""What SQLite reports when the system has no more space, files or memory (sqlite3_errstr). The
-service waits for them, and does not end.
-"""
+
+
+class StoreEngine(Protocol):
+    """Connections to one database, of one kind."""
+
+    shown: str
+    """The URL as messages have it, without a password."""
+    reader: Engine
+    """For transactions that see one state."""
+    single: Engine
+    """For single statements."""
+    writer: Engine
+    """For transactions that write, one after the other, and what they change into the journal."""
+    upgrader: Engine
+    """For migrations, while nobody else writes."""
+
+    def complete(self, connection: Connection) -> None:
+        """Add to the tables what the migrations leave to each kind. May be called again."""
+
+    def rejected(self, error: DBAPIError) -> NotStorable:
+        """Return what a rejected value becomes."""
+
+    def failed(self, error: DBAPIError) -> PostmottakError:
+        """Return what another failure becomes."""
 
 
 class Database:
     """Transactions on the database. May be used from several threads."""
 
-    def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
-        """Open the database, create it if it is missing, and migrate its tables.
+    def __init__(self, url: str, busy_wait: BusyWait | None = None, password: str = "") -> None:
+        """Open the database, and migrate its tables; a file is created if it is missing.
 
         `busy_wait` says how long every method waits for a busy database before it raises StoreBusy.
         Raises StoreError.
         """
-        self.url = url
         self.busy_wait = busy_wait or BusyWait()
         self._one_writer = threading.Lock()
-        with _as_store_error(url):
-            self._reader = _open(url, self.busy_wait)
-            self._writer = self._reader.execution_options(immediate=True, journal=True)
-            self._autocommit = self._reader.execution_options(single=True)
+        try:
+            self._engine = _engine(url, self.busy_wait, password)
+        except OSError as error:
+            raise StoreError(f"the database {url} cannot be opened: {error.strerror}") from error
+        with self._as_store_error():
             self._migrate()
         self._begin_journal()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Read a consistent state. Objects stay usable after the block."""
-        with _as_store_error(self.url), Session(self._reader, expire_on_commit=False) as session:
+        with (
+            self._as_store_error(),
+            Session(self._engine.reader, expire_on_commit=False) as session,
+        ):
             yield session
 
     def rows(self, wanted: SelectOfScalar[_Row]) -> Sequence[_Row]:
@@ -89,29 +93,29 @@ class Database:
 
         For queries that every letter needs.
         """
-        with _as_store_error(self.url), self._autocommit.connect() as connection:
+        with self._as_store_error(), self._engine.single.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Write in one transaction: durable when the block ends, undone if the block raises.
 
-        Writers of this process wait for each other here, in turn, and not in SQLite's busy loop.
+        Writers of this process wait for each other here, in turn, and not for the database's lock.
         """
         with (
             self._one_writer,
-            _as_store_error(self.url),
-            Session(self._writer, expire_on_commit=False) as session,
+            self._as_store_error(),
+            Session(self._engine.writer, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
-        self._reader.dispose()
+        self._engine.reader.dispose()
 
     def _migrate(self) -> None:
-        with self._reader.connect() as connection:
+        with self._engine.reader.connect() as connection:
             known = inspect(connection).has_table("alembic_version")
             current = (
                 connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -119,7 +123,7 @@ class Database:
                 else None
             )
         if current != HEAD:
-            _upgrade(self._reader.execution_options(immediate=True), self.url)
+            _upgrade(self._engine)
 
     def _begin_journal(self) -> None:
         with self.read_one() as connection:
@@ -128,114 +132,60 @@ class Database:
             with self.write() as session:
                 begin(session.connection())
 
-
-def _open(url: str, busy_wait: BusyWait) -> Engine:
-    database = make_url(url).database
-    if database:
-        make_folder(Path(database).parent)
-        # SQLite would leave it to the umask who may read it
-        create_file(Path(database))
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        pool_use_lifo=True,
-        json_serializer=json_text,
-        json_deserializer=_json_of,
-    )
-    write_moments_fast(engine.dialect)
-    event.listen(engine, "connect", partial(_prepare_connection, busy_wait))
-    event.listen(engine, "do_execute", partial(_execute, busy_wait))
-    journals = JournalKeeper(Path(database or ":memory:"))
-    event.listen(engine, "begin", partial(_begin, journals))
-    event.listen(engine, "commit", partial(_commit, journals))
-    return engine
-
-
-def _json_of(text: str) -> Any:
-    """Parse stored JSON.
-
-    JSON that an earlier version stored too deep to parse is cut, so that the rest can be read.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError:
-        return json_from(text)
-
-
-def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # `_begin` begins transactions
-    connection.execute("PRAGMA busy_timeout=0")  # `busy_wait` waits, also for the others
-    for pragma in _PRAGMAS:
-        busy_wait.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
-
-
-def _execute(
-    busy_wait: BusyWait, cursor: Any, statement: str, parameters: Any, _context: object
-) -> bool:
-    """Run a statement instead of the dialect, and wait while the database is busy."""
-    busy_wait.until_free(partial(cursor.execute, statement, parameters))
-    return True
-
-
-def _begin(journals: JournalKeeper, connection: Connection) -> None:
-    """Begin, with the write lock at once for writers.
-
-    A transaction that takes it later fails with `database is locked` without waiting.
-    """
-    options = connection.get_execution_options()
-    forget(connection)
-    if options.get("immediate", False):
-        if options.get("journal", False):
-            capture(connection)
-        _begin_to_write(journals, connection)
-    elif not options.get("single", False):
-        connection.exec_driver_sql("BEGIN")
-
-
-def _begin_to_write(journals: JournalKeeper, connection: Connection) -> None:
-    """Begin to write, with the kind of journal that a copy needs while one is under way.
-
-    Pages are changed in the file by the commit only then, when the journal has its second name.
-    """
-    while True:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        wanted = journals.is_wanted()
-        if connection.info.get(_KEPT, False) == wanted:
-            return
-        connection.exec_driver_sql("ROLLBACK")  # inside a transaction the kind does not change
-        for pragma in _KEEPING if wanted else _NOT_KEEPING:
-            connection.exec_driver_sql(f"PRAGMA {pragma}").close()
-        connection.info[_KEPT] = wanted
-
-
-def _commit(journals: JournalKeeper, connection: Connection) -> None:
-    """Commit by a statement, which waits like every other and can be repeated after a reader."""
-    # a connection of sqlite3's
-    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+    @contextmanager
+    def _as_store_error(self) -> Iterator[None]:
+        shown = self._engine.shown
         try:
-            write_captured(connection)
-        except sqlite3.Error as error:  # while it reads, beside SQLAlchemy
-            raise DBAPIError(None, None, error) from error
-        if connection.info.get(_KEPT, False):
-            journals.keep()
-        connection.exec_driver_sql("COMMIT")
+            yield
+        except (IntegrityError, DataError) as error:
+            raise self._engine.rejected(error) from _cause(error)
+        except DBAPIError as error:
+            raise self._engine.failed(error) from _cause(error)
+        except (StatementError, OverflowError, UnicodeError) as error:
+            kind_of_error = type(getattr(error, "orig", None) or error).__name__
+            raise NotStorable(f"value rejected by the database: {kind_of_error}") from error
+        except SQLAlchemyError as error:
+            raise StoreError(f"the database {shown} failed: {error}") from error
+        except OSError as error:
+            raise StoreError(f"the database {shown} cannot be opened: {error.strerror}") from error
 
 
-def _upgrade(engine: Engine, url: str) -> None:
+def _cause(error: DBAPIError) -> BaseException | None:
+    """Return what a traceback may show. What PostgreSQL says holds whole rows."""
+    return None if hasattr(error.orig, "diag") else error
+
+
+def _engine(url: str, busy_wait: BusyWait, password: str) -> StoreEngine:
+    if url.startswith("sqlite:"):
+        from daemon.store.sqlite_engine import SqliteEngine
+
+        return SqliteEngine(url, busy_wait)
+    try:
+        from daemon.store.postgresql_engine import PostgresqlEngine
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"PostgreSQL needs {error.name}; install it with: pip install 'postmottak[postgresql]'"
+        ) from error
+    return PostgresqlEngine(url, busy_wait, password)
+
+
+def _upgrade(engine: StoreEngine) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", "daemon.store:migrations")
-    with engine.begin() as connection:
+    with engine.upgrader.begin() as connection:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as error:
             raise StoreError(
-                f"the database {url} was made by a later version of Postmottak; install that one"
+                f"the database {engine.shown} was made by a later version of Postmottak; install "
+                "that one"
             ) from error
+        engine.complete(connection)
 
 
 def table_of(kind: type[SQLModel]) -> Table:
@@ -248,27 +198,5 @@ def last_number(session: Session, kind: type[SQLModel]) -> int:
 
     For tables with `sqlite_autoincrement`.
     """
-    highest = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+    highest = text(words_of(session.connection()).last_number)
     return int(session.execute(highest, {"name": kind.__tablename__}).scalar() or 0)
-
-
-@contextmanager
-def _as_store_error(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (IntegrityError, DataError) as error:
-        raise NotStorable(f"value rejected by the database: {error.orig}") from error
-    except DBAPIError as error:
-        if is_busy(error.orig):
-            raise StoreBusy(
-                f"the database {url} is busy: another program keeps it locked; try again later"
-            ) from error
-        kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
-        raise kind(f"the database {url} failed: {error.orig}") from error
-    except (StatementError, OverflowError, UnicodeError) as error:
-        kind_of_error = type(getattr(error, "orig", None) or error).__name__
-        raise NotStorable(f"value rejected by the database: {kind_of_error}") from error
-    except SQLAlchemyError as error:
-        raise StoreError(f"the database {url} failed: {error}") from error
-    except OSError as error:
-        raise StoreError(f"the database {url} cannot be opened: {error.strerror}") from error

@@ -35,6 +35,7 @@ from daemon.core.model import AttemptRow, Delivery, DeliveryState, Message
 from daemon.core.rights import Grant
 from daemon.store.database import Database
 from daemon.store.pages import COUNTED, LETTERS, ROWS, pieces, row_number
+from daemon.store.sql_words import has_text
 
 ORDER = (
     DeliveryState.DEAD,
@@ -301,6 +302,6 @@ def _within(grant: Grant) -> ColumnElement[bool]:
     A name in the list is its JSON text, which no other name contains: quotes are escaped there.
     """
     names = type_coerce(col(Delivery.recipients), String)
-    of_recipients = [func.instr(names, json.dumps(each)) > 0 for each in sorted(grant.recipients)]
+    of_recipients = [has_text(names, json.dumps(each)) for each in sorted(grant.recipients)]
     of_parties = [col(Message.party).in_(sorted(grant.parties))] if grant.parties else []
     return and_(true(), *of_parties, *([or_(*of_recipients)] if of_recipients else []))

@@ -17,6 +17,7 @@ from daemon.store.journal.chain import COLUMNS, JournalFault
 from daemon.store.journal.heads import HEAD, Head, fingerprint
 from daemon.store.journal.reading import JournalPiece, journal_of, piece_of, values_of
 from daemon.store.journal.rows import BEFORE_FIRST, hash_of, leaf_of
+from daemon.store.sql_words import run
 
 LEAF = 32
 """The size of a leaf, in bytes."""
@@ -112,7 +113,7 @@ def prove(database: Database, subjects: Collection[str]) -> Proof:
 def journal_rows(connection: Any, piece: JournalPiece) -> Iterator[ProvenRow]:
     """Yield the rows of the journal in a piece, by subject and sequence."""
     for sequence, subject, facts, salt, body in list(journal_of(connection, piece)):
-        at, kind, this = connection.exec_driver_sql(_FULL, (sequence,)).one()
+        at, kind, this = run(connection, _FULL, (sequence,)).one()
         yield ProvenRow(
             sequence=sequence,
             at=at,
@@ -128,7 +129,7 @@ def journal_rows(connection: Any, piece: JournalPiece) -> Iterator[ProvenRow]:
 def _head_row(connection: Any, sequence: int) -> ProvenRow:
     names = ("sequence", "at", "kind", "subject", "facts", "hash")
     wanted = f"SELECT {', '.join(names)} FROM journal WHERE sequence = ?"  # noqa: S608  # our own names
-    row = connection.exec_driver_sql(wanted, (sequence,)).one()
+    row = run(connection, wanted, (sequence,)).one()
     return ProvenRow(**dict(zip(names, row, strict=True)))
 
 
@@ -138,7 +139,7 @@ def _stretches(database: Database, sequences: Sequence[int]) -> Iterator[Stretch
     for first in sequences:
         if first > last:
             with database.read_one() as connection:
-                found = connection.exec_driver_sql(_HEAD, (HEAD, first)).scalar()
+                found = run(connection, _HEAD, (HEAD, first)).scalar()
             if found is None:
                 raise _damaged(f"no signed head covers row {first}")
             last = int(found)
@@ -163,7 +164,7 @@ def _hash_of_row(database: Database, sequence: int) -> object:
     if not sequence:
         return BEFORE_FIRST
     with database.read_one() as connection:
-        return connection.exec_driver_sql(_HASH, (sequence,)).scalar()
+        return run(connection, _HASH, (sequence,)).scalar()
 
 
 def _damaged(what: str) -> OperatorError:
@@ -175,7 +176,7 @@ def _damaged(what: str) -> OperatorError:
 
 def _rows_between(database: Database, after: int, until: int) -> Sequence[Any]:
     with database.read_one() as connection:
-        return connection.exec_driver_sql(_AFTER, (after, until, _PIECE)).all()
+        return list(run(connection, _AFTER, (after, until, _PIECE)))
 
 
 def proof_faults(

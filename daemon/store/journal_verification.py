@@ -14,6 +14,7 @@ from daemon.store.journal.chain import COLUMNS, Chain, JournalFault, Row
 from daemon.store.journal.heads import Head
 from daemon.store.journal.reading import CLASSES, JournalPiece, next_piece
 from daemon.store.journal.rows import BEFORE_FIRST
+from daemon.store.sql_words import run
 
 MOST = 100
 """Faults that are named; after one change in the chain there may be as many as rows."""
@@ -88,7 +89,7 @@ def _all(
 
 def _begin(database: Database, since: str) -> tuple[int, bytes]:
     with database.read_one() as connection:
-        row = connection.exec_driver_sql(_BEFORE, (since,)).first() if since else None
+        row = run(connection, _BEFORE, (since,)).first() if since else None
     if row is None:
         return 0, BEFORE_FIRST
     # what is no hash was changed by hand: then the row after it has a wrong one
@@ -97,7 +98,7 @@ def _begin(database: Database, since: str) -> tuple[int, bytes]:
 
 def _rows_after(database: Database, sequence: int) -> list[Row]:
     with database.read_one() as connection:
-        return [tuple(row) for row in connection.exec_driver_sql(_AFTER, (sequence, _ROWS))]
+        return [tuple(row) for row in run(connection, _AFTER, (sequence, _ROWS))]
 
 
 def _tables(database: Database, report: Callable[[str], None]) -> Iterator[JournalFault]:
@@ -112,6 +113,6 @@ def _tables(database: Database, report: Callable[[str], None]) -> Iterator[Journ
             yield from faults
             after = piece.until
     with database.read_one() as connection:
-        orphans = connection.exec_driver_sql(_ORPHANS, (MOST,)).scalars().all()
+        orphans = run(connection, _ORPHANS, (MOST,)).scalars().all()
     for each in orphans:
         yield JournalFault(sequence=None, text=f"attempts {each}: its delivery is missing")

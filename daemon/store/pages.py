@@ -31,7 +31,8 @@ COUNTED = 50_000
 def row_number(kind: type[SQLModel]) -> ColumnElement[int]:
     """Return the rowid, which orders equal rows of an index in SQLite.
 
-    With it as the last column of an order, no sort is needed.
+    With it as the last column of an order, no sort is needed. On PostgreSQL it is a column
+    (`postgresql_schema`), and only equal rows are sorted.
     """
     return literal_column(f"{kind.__tablename__}.rowid", Integer)
 

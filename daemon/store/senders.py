@@ -16,10 +16,10 @@ from sqlalchemy import func, select, true, tuple_
 from daemon.core.model import Message
 from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces, row_number
+from daemon.store.sql_words import earlier_day
 
 _MESSAGES = table_of(Message)
 _BY_ARRIVAL = (_MESSAGES.c.fetched_at, row_number(Message))
-_DAY = len("2026-01-31")
 MOST = 25_000
 """Senders whose histories are in memory at a time, at most twice as many: about 20 MB."""
 
@@ -126,7 +126,7 @@ _SENDER = (
 )
 # with an expression, so that SQLite reads by arrival and not by the index of mailboxes
 _KEY = tuple_(_MESSAGES.c.mailbox.concat(""), *_SENDER[1:])
-_SENT_ON = func.substr(func.min(_MESSAGES.c.published_at, _MESSAGES.c.fetched_at), 1, _DAY)
+_SENT_ON = earlier_day(_MESSAGES.c.published_at, _MESSAGES.c.fetched_at)
 _WANTED = (
     select(*_SENDER, _SENT_ON.label("day"), func.max(_MESSAGES.c.sender_name))
     .where(_MESSAGES.c.sender_org.is_not(None))

@@ -14,6 +14,7 @@ from daemon.store.journal.rows import canonical
 from daemon.store.journal.writing import THE_JOURNAL, NewRow, append, newest
 from daemon.store.journal_proof import Proof, ProvenRow, journal_rows, prove
 from daemon.store.journal_verification import Verified, verify
+from daemon.store.sql_words import run
 
 _NEWEST_KIND = "SELECT kind FROM journal ORDER BY sequence DESC LIMIT 1"
 _FIRST_UNSIGNED = (
@@ -80,7 +81,7 @@ class SignedJournal:
 
 
 def _newest_kind(connection: Any) -> str:
-    return str(connection.exec_driver_sql(_NEWEST_KIND).scalar())
+    return str(run(connection, _NEWEST_KIND).scalar())
 
 
 def _moment(now: datetime) -> str:

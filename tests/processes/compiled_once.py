@@ -17,7 +17,7 @@ def share(change: Callable[[object, str, object], None]) -> None:
 
     `change` is `setattr`, or that of a MonkeyPatch.
     """
-    from daemon.store import database
+    from daemon.store import sqlite_engine
 
     compiled = LRUCache[object, object](5000)
 
@@ -29,6 +29,6 @@ def share(change: Callable[[object, str, object], None]) -> None:
     def alike(one: object, other: object) -> bool:
         return type(one) is type(other)
 
-    change(database, "create_engine", create_engine)
+    change(sqlite_engine, "create_engine", create_engine)
     change(SQLiteDialect_pysqlite, "__eq__", alike)
     change(SQLiteDialect_pysqlite, "__hash__", lambda dialect: hash(type(dialect)))

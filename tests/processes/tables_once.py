@@ -18,15 +18,18 @@ def share(change: Callable[[object, str, object], None]) -> None:
 
     migrate, statements = database._upgrade, list[str]()
 
-    def upgrade(engine: Engine, url: str) -> None:
-        with engine.begin() as connection:
+    def upgrade(engine: database.StoreEngine) -> None:
+        if engine.upgrader.dialect.name != "sqlite":
+            migrate(engine)
+            return
+        with engine.upgrader.begin() as connection:
             is_new = not inspect(connection).get_table_names()
             for each in statements if is_new else ():
                 connection.exec_driver_sql(each)
         if not (is_new and statements):
-            migrate(engine, url)
+            migrate(engine)
         if is_new and not statements:
-            statements.extend(_made(engine))
+            statements.extend(_made(engine.upgrader))
 
     change(database, "_upgrade", upgrade)
 

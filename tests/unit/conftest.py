@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import structlog
@@ -45,6 +47,7 @@ from daemon.routing.table import Table, parse_table
 from daemon.runtime import library_log, log_settings
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore
+from tests.processes.postgresql import PostgresqlServer
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -265,11 +268,14 @@ def clock() -> Clock:
 def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with all tables, and the routing table that `stored_letter` names, for copying."""
     path = tmp_path_factory.mktemp("database") / "postmottak.db"
-    store = Store(f"sqlite:///{path}")
-    for table in (TABLE, APPOINTED):
-        store.letters.note_table(table.version, table.text, NOW)
-    store.close()
+    _fill(f"sqlite:///{path}")
     return path
+
+
+def _fill(url: str) -> None:
+    with closing(Store(url)) as store:
+        for table in (TABLE, APPOINTED):
+            store.letters.note_table(table.version, table.text, NOW)
 
 
 @pytest.fixture
@@ -278,12 +284,48 @@ def database(new_database: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(new_database, tmp_path / "postmottak.db"))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `both_databases` and uses a store runs on each database; but a test that uses
+    the file itself is about SQLite."""
+    names = metafunc.fixturenames
+    if (
+        (
+            __import__("os").environ.get("ALLPG")
+            or metafunc.definition.get_closest_marker("both_databases")
+        )
+        and "database_url" in names
+        and "database" not in inspect.signature(metafunc.function).parameters
+    ):
+        metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def store(database: Path) -> Iterator[Store]:
-    """A store on a database file."""
-    store = Store(f"sqlite:///{database}")
-    yield store
-    store.close()
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database of this test's own: a file, unless `both_databases` says otherwise."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{request.getfixturevalue('database')}"
+        return
+    server, template = request.getfixturevalue("postgresql"), request.getfixturevalue("template")
+    name = f"test_{uuid4().hex}"
+    server.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.url(name)
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def template(postgresql: PostgresqlServer) -> str:
+    """The name of a database like `new_database`, which each worker makes for itself."""
+    name = f"template_{uuid4().hex}"
+    postgresql.run(f"CREATE DATABASE {name}")
+    _fill(postgresql.url(name))
+    return name
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store on a database of this test's own."""
+    with closing(Store(database_url)) as store:
+        yield store
 
 
 @pytest.fixture

@@ -287,7 +287,7 @@ def test_a_full_disk_is_told_from_a_broken_one(opened: Database) -> None:
         connection.execute("PRAGMA max_page_count = 1")  # SQLite takes the present size instead
 
     opened.close()
-    event.listen(opened._reader, "connect", no_larger)
+    event.listen(opened._engine.reader, "connect", no_larger)
     with pytest.raises(DiskFull), opened.write() as session:
         session.add(RoutingVersion(version="x", text="x" * 1_000_000, in_force_since=NOW))
 

@@ -154,7 +154,7 @@ def test_what_is_needed_is_read_a_thousand_at_a_time(
     store.letters.add(list(shared))
     by_prefix = [each for prefix in PREFIXES for each in store.retention.needed(prefix).items()]
     asked: list[str] = []
-    reader = store.queries._database._reader
+    reader = store.queries._database._engine.reader
     event.listen(reader, "before_cursor_execute", lambda *given: asked.append(given[2]))
     found = list(store.retention.all_needed())
     assert (len(found), found) == (5, sorted(by_prefix))

@@ -29,7 +29,7 @@ def read():
     content.open(kept.sha256).close()
 
 def ask():
-    store._database._reader.dispose()
+    store._database._engine.reader.dispose()
     store.queries.unfinished()
 
 def tidy():

@@ -197,7 +197,7 @@ def test_no_transaction_reads_everything(
         for name in ("LETTERS", "ROWS", "COUNTED", "_PAGE"):
             monkeypatch.setattr(module, name, 100, raising=False)
     begun: list[object] = []
-    event.listen(full.queries._database._reader, "begin", begun.append)
+    event.listen(full.queries._database._engine.reader, "begin", begun.append)
     LONG_READS[read](full)
     assert len(begun) >= 3
 

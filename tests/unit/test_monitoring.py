@@ -164,7 +164,7 @@ def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
     """No question for monitors or alerts reads a table of letters or deliveries from end to end; an
     index of a few rows does not count as one."""
     statements: list[tuple[str, object]] = []
-    engine = store.letters._database._reader
+    engine = store.letters._database._engine.reader
     event.listen(
         engine,
         "before_cursor_execute",

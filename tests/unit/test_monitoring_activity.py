@@ -231,7 +231,7 @@ def test_a_thousand_organisations(
         for name in ("LETTERS", "ROWS", "COUNTED"):
             monkeypatch.setattr(module, name, 100, raising=False)
     begun: list[object] = []
-    event.listen(store.queries._database._reader, "begin", begun.append)
+    event.listen(store.queries._database._engine.reader, "begin", begun.append)
     for read in (
         store.totals.channels,
         lambda: store.totals.skipped(SightingState.WAITING),

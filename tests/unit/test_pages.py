@@ -90,9 +90,9 @@ def test_equal_rows_are_not_read_again_for_each_piece(store: Store, newest_first
         def prepare(connection: object, *_: object) -> None:
             connection.set_progress_handler(count, 20)  # type: ignore[attr-defined]
 
-        event.listen(store._database._reader, "checkout", prepare)
+        event.listen(store._database._engine.reader, "checkout", prepare)
         walked(store, size=size, newest_first=newest_first)
-        event.remove(store._database._reader, "checkout", prepare)
+        event.remove(store._database._engine.reader, "checkout", prepare)
         return taken
 
     few, many = steps(200), steps(20)

@@ -103,7 +103,7 @@ def test_others_may_commit_between_pieces(
     program commits without waiting."""
     for name in ("LETTERS", "ROWS", "_SEARCHED"):
         monkeypatch.setattr(search, name, 50)
-    path = stored.queries._database.url.removeprefix("sqlite:///")
+    path = stored.queries._database._engine.shown.removeprefix("sqlite:///")
     walked = (
         stored.search.letters(Wanted(), COUNT)
         if what == "letters"

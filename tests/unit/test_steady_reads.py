@@ -76,7 +76,7 @@ def _steps(store: Store, read: Callable[[Store], object]) -> int:
     def watch(connection: Any, *_: object) -> None:
         connection.connection.driver_connection.set_progress_handler(step, 10)
 
-    for engine in (store.queries._database._reader, store.queries._database._autocommit):
+    for engine in (store.queries._database._engine.reader, store.queries._database._engine.single):
         event.listen(engine, "before_cursor_execute", watch)
     read(store)
     return steps

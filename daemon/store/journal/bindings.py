@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from daemon.store.sql_words import SqlWords
+
 OF_LETTER = ("message_id",)
 _CLAIMED = "CASE {row}.state WHEN 'claimed' THEN 'pending' ELSE {row}.state END"
 _DUE = "CASE {row}.state WHEN 'due' THEN 'waiting' ELSE {row}.state END"
@@ -107,12 +109,6 @@ class Binding:
         """What is captured of a row, in this order; nothing where the hashes are to be."""
         return (*self.entry.names, *self.hidden.names, *self.text.names)
 
-    @cached_property
-    def select(self) -> str:
-        """The beginning of a query for rows `r`: number, subject, key, and what is captured."""
-        wanted = f"SELECT r.rowid, {self.identity('r')}, {self.values('r')}"
-        return f"{wanted} FROM {self.table} AS r"
-
     def by_name(self, captured: Sequence[Any]) -> dict[str, Any]:
         """Return captured values by their columns."""
         found = dict(zip(self.captured, captured, strict=True))
@@ -126,19 +122,31 @@ class Binding:
             return f"{delivery} IN ({some})"
         return f'{row}."{self.walked}" > ? AND {row}."{self.walked}" <= ?'
 
-    def identity(self, row: str) -> str:
+    def identity(self, row: str, words: SqlWords) -> str:
         """Return the subject of a row and its key, as SQL."""
-        subject = self.subject.format(row=row)
-        return f"{subject}, {self.values(row, self.key)}" if self.key else subject
+        padded = words.padded(f"{row}.number")
+        subject = self.subject.format(row=row, padded=padded)
+        return f"{subject}, {self.values(row, words, self.key)}" if self.key else subject
 
-    def values(self, row: str, columns: Sequence[str] | None = None) -> str:
-        """Return the values of some columns, or of all that are captured, as SQL."""
+    def values(self, row: str, words: SqlWords, columns: Sequence[str] | None = None) -> str:
+        """Return the values of some columns, or of all that are captured, as SQL.
+
+        They are the same values whatever the database.
+        """
         return ", ".join(
             "NULL"
             if name in {PRIVATE_HASH, BODY_HASH}
-            else _EXPRESSIONS.get((self.table, name), '{row}."{name}"').format(row=row, name=name)
+            else words.plain(self.table, name, self._value(row, name))
             for name in (self.captured if columns is None else columns)
         )
+
+    def used(self, row: str) -> str:
+        """Return the values of all columns that are used, to be compared with one another."""
+        return ", ".join(self._value(row, name) for name in self.columns)
+
+    def _value(self, row: str, name: str) -> str:
+        known = _EXPRESSIONS.get((self.table, name), '{row}."{name}"')
+        return known.format(row=row, name=name)
 
 
 BINDINGS = (
@@ -276,7 +284,7 @@ BINDINGS = (
     ),
     Binding(
         table="events",
-        subject="printf('log %012d', {row}.number)",
+        subject="'log ' || {padded}",
         main=True,
         walked="number",
         clear=("kind", "done"),
@@ -294,7 +302,7 @@ BINDINGS = (
     ),
     Binding(
         table="routing_changes",
-        subject="printf('table-change %012d', {row}.number)",
+        subject="'table-change ' || {padded}",
         main=True,
         walked="number",
         clear=("at", "version", "version_before", "by", "source", "approved_by"),

@@ -1,9 +1,10 @@
 """Captures what a transaction changes in the bound tables, whatever statement changes it.
 
-Triggers call a function of this process, which notes each row; what the row has is read before the
-commit, once. They are temporary: they belong to one
-connection and are not in the file. So what the service does is captured, in every transaction and
-by every statement, and what another program does to the file is not: its changes are found.
+Triggers of SQLite call a function of this process, which notes each row; what the row has is read
+before the commit, once. They are temporary: they belong to one connection and are not in the file.
+So what the service does is captured, in every transaction and by every statement, and what another
+program does to the file is not: its changes are found. `capture_postgresql` has the same notes from
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from daemon.store.journal.bindings import BINDINGS, Binding
+from daemon.store.sql_words import SQLITE_WORDS
 
 ADDED, CHANGED, REMOVED = "+", "~", "-"
 _FUNCTION = "journal_note"
@@ -57,14 +59,15 @@ def _triggers(number: int, binding: Binding) -> Iterator[str]:
     table = binding.table
     name = f"CREATE TEMP TRIGGER IF NOT EXISTS journal_{table}"
     columns = ", ".join(f'"{column}"' for column in binding.columns)
-    before, after = (binding.values(row, binding.columns) for row in ("OLD", "NEW"))
+    before, after = (binding.used(row) for row in ("OLD", "NEW"))
+    differ = SQLITE_WORDS.differ.format(before=before, after=after)
     new = f"SELECT {_FUNCTION}({number}, '{{}}', NEW.rowid)"
     yield f"{name}_added AFTER INSERT ON main.{table} BEGIN {new.format(ADDED)}; END"
     yield (
         f"{name}_changed AFTER UPDATE OF {columns} ON main.{table} "
-        f"WHEN ({before}) IS NOT ({after}) BEGIN {new.format(CHANGED)}; END"
+        f"WHEN {differ} BEGIN {new.format(CHANGED)}; END"
     )
-    key = ", ".join(("OLD.rowid", binding.identity("OLD")))
+    key = ", ".join(("OLD.rowid", binding.identity("OLD", SQLITE_WORDS)))
     yield (
         f"{name}_removed AFTER DELETE ON main.{table} "
         f"BEGIN SELECT {_FUNCTION}({number}, '{REMOVED}', {key}); END"

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from daemon.store.journal.bindings import BINDINGS, Binding
 from daemon.store.journal.rows import State, state_of
+from daemon.store.sql_words import run, words_of
 
 PIECE = 300
 """Rows of the journal, or of one table, in a piece at most: some 20 ms."""
@@ -23,7 +24,6 @@ _JOURNAL = (
     "SELECT sequence, subject, facts, salt, body_salt FROM journal "
     "WHERE subject > ? AND subject <= ? ORDER BY subject, sequence"
 )
-_BY_NUMBER = "r.rowid IN (SELECT value FROM json_each(?))"
 Rows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], tuple[Binding, State]]]
 """The rows of tables, by subject, and by table and key."""
 BoundValues: TypeAlias = tuple[Binding, str, tuple[Any, ...]]
@@ -121,7 +121,7 @@ def _nth_of_journal(connection: Any, of: SubjectClass, after: str, size: int) ->
         "SELECT subject FROM journal WHERE subject > ? AND subject < ? "
         "ORDER BY subject LIMIT 1 OFFSET ?"
     )
-    row = connection.exec_driver_sql(nth, (after, of.end, size)).first()
+    row = run(connection, nth, (after, of.end, size)).first()
     return str(row[0]) if row else None
 
 
@@ -133,7 +133,7 @@ def _nth_of_table(
         f"SELECT {column} FROM {binding.table} WHERE {column} > ? "  # noqa: S608  # our own names
         f"ORDER BY {column} LIMIT 1 OFFSET ?"
     )
-    row = connection.exec_driver_sql(nth, (of.key(after), size)).first()
+    row = run(connection, nth, (of.key(after), size)).first()
     return of.subject(row[0]) if row and not isinstance(row[0], bytes) else None
 
 
@@ -174,18 +174,23 @@ def rows_by_number(
     connection: Any, binding: Binding, numbers: Iterable[int]
 ) -> Iterator[tuple[int, str, tuple[Any, ...], State]]:
     """Yield number, subject, key and state of the rows of a table with these row numbers."""
-    some = json.dumps(list(numbers))
-    # by sqlite3's own connection: SQLAlchemy's rows cost as much as reading them
-    found = connection.connection.dbapi_connection.execute(
-        f"{binding.select} WHERE {_BY_NUMBER}", (some,)
-    )
-    key_begins, key_ends = 2, 2 + len(binding.key)
-    for row in found:
-        yield row[0], row[1], row[key_begins:key_ends], state_of(binding, row[key_ends:])
+    some, words = json.dumps(list(numbers)), words_of(connection)
+    these = f"r.{words.row_number(binding.table)} IN ({words.numbers}){words.in_order}"
+    # plain tuples: SQLAlchemy's rows cost as much as reading them
+    end = 2 + len(binding.key)
+    for row in _rows(connection, binding, these, (some,)).cursor:
+        yield row[0], str(row[1]), row[2:end], state_of(binding, row[end:])
 
 
 def _rows(connection: Any, binding: Binding, where: str, parameters: tuple[Any, ...]) -> Any:
-    return connection.exec_driver_sql(f"{binding.select} WHERE {where}", parameters)
+    words = words_of(connection)
+    number, identity, values = (
+        words.row_number(binding.table),
+        binding.identity("r", words),
+        binding.values("r", words),
+    )
+    wanted = f"SELECT r.{number}, {identity}, {values} FROM {binding.table} AS r WHERE {where}"  # noqa: S608  # our own names
+    return run(connection, wanted, parameters)
 
 
 def _plain(value: Any) -> Any:
@@ -195,4 +200,4 @@ def _plain(value: Any) -> Any:
 
 def journal_of(connection: Any, piece: JournalPiece) -> Iterator[tuple[int, str, str, Any, Any]]:
     """Yield sequence, subject, facts and salts of the rows of the journal in a piece, in order."""
-    yield from connection.exec_driver_sql(_JOURNAL, (piece.after, piece.until))
+    yield from run(connection, _JOURNAL, (piece.after, piece.until))

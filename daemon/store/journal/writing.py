@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from daemon.store.journal.bindings import BINDINGS, Binding
-from daemon.store.journal.capture import ADDED, CHANGED, REMOVED, Note, captured
+from daemon.store.journal.capture import ADDED, CHANGED, REMOVED, Note
 from daemon.store.journal.reading import all_pieces, rows_by_number, rows_of
 from daemon.store.journal.rows import (
     BEFORE_FIRST,
@@ -26,6 +26,7 @@ from daemon.store.journal.rows import (
     leaf_of,
     ordered,
 )
+from daemon.store.sql_words import run, words_of
 
 BEGUN, MIGRATED = "begun", "migrated"
 """The kinds of the first row, and of what was stored before it."""
@@ -54,7 +55,7 @@ _NEWEST = "SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1"
 _INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SALTS = (
     "SELECT subject, salt, body_salt FROM journal "
-    "WHERE subject IN (SELECT value FROM json_each(?)) "
+    "WHERE subject IN ({texts}) "
     "AND (salt IS NOT NULL OR body_salt IS NOT NULL)"
 )
 _FORGET = "UPDATE journal SET salt = NULL, body_salt = NULL WHERE subject = ?"
@@ -116,19 +117,19 @@ class NewRow(NamedTuple):
     """Those that are new, and that later rows of the subject use too."""
 
 
-def write_captured(connection: Any) -> None:
+def write_captured(connection: Any, notes: list[Note]) -> None:
     """Write what the transaction has changed into the journal; at its end, before the commit.
 
-    `connection` is SQLAlchemy's. Raises SQLAlchemyError.
+    `connection` is SQLAlchemy's. `notes` say what was changed; they are forgotten when they are no
+    longer needed. Raises SQLAlchemyError.
     """
-    notes = captured(connection)
     if not notes:
         return
     found = _by_subject(connection, notes)
     notes.clear()
     for subject, each in found.items():
         if each.is_removed or any(BODY_DELETED in row for row in each.rows("messages")):
-            connection.exec_driver_sql(_FORGET if each.is_removed else _FORGET_BODY, (subject,))
+            run(connection, _FORGET if each.is_removed else _FORGET_BODY, (subject,))
     append(
         connection,
         [NewRow(_kind(each), subject, each.facts(), each.new) for subject, each in found.items()],
@@ -148,7 +149,7 @@ def append(connection: Any, rows: Iterable[NewRow]) -> None:
         previous = hash_of(previous, leaf_of(sequence, at, kind, subject, facts))
         values.append((sequence, at, kind, subject, facts, salts.salt, salts.body, previous))
     if values:
-        connection.exec_driver_sql(_INSERT, values)
+        run(connection, _INSERT, values)
 
 
 def newest(connection: Any) -> tuple[int, bytes]:
@@ -199,7 +200,8 @@ def _ask_for_salts(connection: Any, found: Mapping[str, _Subject]) -> None:
     unknown = [subject for subject, of in found.items() if not of.is_asked]
     if not unknown:
         return
-    for subject, salt, body in connection.exec_driver_sql(_SALTS, (json.dumps(unknown),)):
+    asked = _SALTS.format(texts=words_of(connection).texts)
+    for subject, salt, body in run(connection, asked, (json.dumps(unknown),)):
         before = found[subject].salts
         found[subject].salts = Salts(salt or before.salt, body or before.body)
     for subject in unknown:

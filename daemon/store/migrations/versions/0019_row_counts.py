@@ -37,5 +37,7 @@ def upgrade() -> None:
         "INSERT INTO row_counts "
         "SELECT 'deliveries.' || state, count(*) FROM deliveries GROUP BY state"
     )
+    if op.get_bind().dialect.name != "sqlite":
+        return  # daemon/store/postgresql_schema.py has them
     for name, (event, statements) in _TRIGGERS.items():
         op.execute(f"CREATE TRIGGER {name} AFTER {event} BEGIN {statements}; END")
