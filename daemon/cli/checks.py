@@ -74,7 +74,7 @@ def _events(path: Path, arguments: Sequence[str], *, offline: bool) -> Iterator[
         except ConfigurationError as error:
             yield from ({"fault": asdict(fault)} for fault in error.faults)
             return
-        way = check_as_service.without_systemd(unit, store.database_path, arguments)
+        way = check_as_service.without_systemd(unit, store.beside, arguments)
     yield from ({"finding": asdict(finding)} for finding in way.findings)
     if not way.command:
         yield from _examined(path, offline=offline)
@@ -109,7 +109,7 @@ def _examined(path: Path, *, offline: bool) -> Iterator[_Event]:
         yield {"warning": asdict(warning)}
     yield from ({"finding": asdict(finding)} for finding in check_store(configuration.store))
     if configuration.web and configuration.routing.approvals:
-        few = check_approvals(configuration.store.database_path)
+        few = check_approvals(configuration.store)
         yield from ({"finding": asdict(finding)} for finding in few)
     if not offline:
         yield from ({"finding": asdict(finding)} for finding in _findings(configuration))

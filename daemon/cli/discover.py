@@ -75,10 +75,11 @@ def _recall(configuration: Configuration, mailbox: Mailbox) -> None:
     from daemon.core.ports import FindsResources
     from daemon.service import stack
     from daemon.service.resource_watch import begun_resources
+    from daemon.service.store_access import store_exists
 
     if not isinstance(mailbox, FindsResources) or not mailbox.finds_resources:
         return
-    if configuration.store.database_path.exists():
+    if store_exists(configuration.store):
         with closing(stack.open_store(configuration)) as store:
             mailbox.use_resources(begun_resources(store, mailbox.name))
 

@@ -136,7 +136,8 @@ def _configuration(folder: Path, key_expires: date | None) -> str:
     if key_expires:
         kept = re.sub(r'(?m)^key_expires = "" *', f"key_expires = {key_expires}".ljust(33), kept)
     kept = re.sub(
-        r"(?m)^(?=(?:maskinporten_url|platform_url|proxy|proxy_password_file|no_proxy) =)",
+        r"(?m)^(?=(?:maskinporten_url|platform_url|proxy|proxy_password_file|no_proxy|password_file"
+        r"|own_files) =)",
         "# ",
         kept,
     )  # the addresses follow from the environment, and few need a proxy
@@ -228,7 +229,7 @@ def _make_journal_key(path: Path) -> None:
     from daemon.store.journal.key import key_path, make_key
 
     try:
-        key = key_path(stack.load_configuration(path).store.database_path)
+        key = key_path(stack.load_configuration(path).store.beside)
     except ConfigurationError:
         return
     if not os.path.isdir(key.parent):  # noqa: PTH112  # or it is hidden from this user

@@ -57,7 +57,7 @@ def verify(
     with opened(context) as (configuration, store):
         keys, remark = {each.key for each in heads}, ""
         try:
-            own = public_of(read_key(key_path(configuration.store.database_path)))
+            own = public_of(read_key(key_path(configuration.store.beside)))
             remark = _of_others(keys, own)
             keys.add(own)
         except StoreError as error:
@@ -81,7 +81,7 @@ def show_head(context: typer.Context) -> None:
     from daemon.store.journal.key import key_path, own_key
 
     with opened(context) as (configuration, store):
-        key, _ = own_key(key_path(configuration.store.database_path))
+        key, _ = own_key(key_path(configuration.store.beside))
         head = store.journal.head(key, stack.utc_now())
     typer.echo(head.text(), nl=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,8 +25,10 @@ from daemon.cli.output import (
 )
 from daemon.cli.stored import Limit
 from daemon.cli.tables import print_lines
+from daemon.core.errors import OperatorError
 
 if TYPE_CHECKING:
+    from daemon.config.store import StoreSettings
     from daemon.maintenance.housekeeping import Due
     from daemon.maintenance.integrity import IntegrityReport
 
@@ -157,9 +160,14 @@ def backup(
 
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
+    _refuse_server(
+        configuration.store,
+        "take a dump first, with `pg_dump --format custom`, or let the server's own backups do it, "
+        f"and copy the folder {configuration.store.content} after that",
+    )
     stack.open_store(configuration).close()  # the database exists, and its schema is current
     made = make_backup(
-        configuration.store.database_path,
+        configuration.store.beside,
         stack.open_content(configuration),
         folder,
         stack.utc_now(),
@@ -205,8 +213,13 @@ def restore(
 
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
+    _refuse_server(
+        configuration.store,
+        "restore the dump with `pg_restore`, and copy the content to "
+        f"{configuration.store.content}, where files that are there already may stay",
+    )
     refuse_closed_store(configuration.store)
-    path = configuration.store.database_path
+    path = configuration.store.beside
     lock = InstanceLock(path)
     try:
         found = restore_backup(
@@ -215,6 +228,15 @@ def restore(
     finally:
         lock.release()
     _print_soundness(found, json=json)
+
+
+def _refuse_server(store: StoreSettings, remedy: str) -> None:
+    """Refuse what is about a database file. Raises OperatorError."""
+    if not store.is_file:
+        raise OperatorError(
+            f"The database is on PostgreSQL, which has its own tools for this: {remedy}; see "
+            "docs/postgresql.md"
+        )
 
 
 def check(context: typer.Context, *, json: Json = False) -> None:
@@ -232,12 +254,13 @@ def check(context: typer.Context, *, json: Json = False) -> None:
 
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
-    path = configuration.store.database_path
+    path = configuration.store.beside
     progress = Progress()
     try:
         store = stack.open_store(configuration)
-        with copied(path, progress) as copy:
-            found = check_store(copy, store, stack.open_content(configuration), progress)
+        content = stack.open_content(configuration)
+        with copied(path, progress) if configuration.store.is_file else nullcontext() as copy:
+            found = check_store(copy, store, content, progress)
         store.close()
     except StoreError:
         faults = corruption(path) if os.path.exists(path) else []  # noqa: PTH110  # or it is hidden

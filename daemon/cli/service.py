@@ -44,7 +44,7 @@ def run(context: typer.Context) -> None:
         stack.note_why_not_started(options(context).config, error)
         raise
     with ends_in_time(), app.open_app(checked, with_workers=True) as parts:
-        clear_start_fault(checked.configuration.store.database_path)
+        clear_start_fault(checked.configuration.store.beside)
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: service.stop())
@@ -79,7 +79,7 @@ def as_owner_of(store: StoreSettings) -> None:
     """
     from daemon.runtime.owner import become_owner_of
 
-    if name := become_owner_of(store.database_path.parent):
+    if name := become_owner_of(store.beside.parent):
         sys.stderr.write(f"root goes on as {name}, who owns the store\n")
 
 

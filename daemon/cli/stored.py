@@ -60,7 +60,7 @@ def wake_service(configuration: Configuration) -> None:
     """Let a running service begin what was just committed."""
     from daemon.runtime import wake
 
-    wake.wake_service(configuration.store.database_path)
+    wake.wake_service(configuration.store.beside)
 
 
 def delivery_facts(store: Store, delivery: Delivery) -> dict[str, Any]:

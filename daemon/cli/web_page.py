@@ -49,7 +49,7 @@ def reindex(context: typer.Context) -> None:
     as_owner_of(configuration.store)
     store, progress = stack.open_store(configuration), Progress()
     try:
-        index = SearchIndex(configuration.store.database_path.with_name(SEARCH), store)
+        index = SearchIndex(configuration.store.beside.with_name(SEARCH), store)
         done = index.rebuild(lambda number, of: progress(f"{number} of about {of} letters"))
         index.close()
     finally:

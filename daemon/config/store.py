@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    model_validator,
+)
 
-from daemon.core.settings import FilePath, base_folder
+from daemon.core.settings import FilePath, OpenedSecret, base_folder
 
 _SQLITE = "sqlite:///"
+_POSTGRESQL = "postgresql+psycopg://"
+_EXAMPLES = (
+    'write "sqlite:////var/lib/postmottak/postmottak.db" or '
+    '"postgresql+psycopg://postmottak@db.example.no/postmottak"'
+)
+_OWN = "postmottak"
+"""How the names of the files begin that a machine has of its own, beside PostgreSQL."""
 
 
 def _database_url(text: str, info: ValidationInfo) -> str:
+    if text.startswith(_POSTGRESQL):
+        return _server_url(text)
+    if text.startswith(("postgresql:", "postgres:")):
+        raise ValueError(f"names no driver; begin with {_POSTGRESQL}")
     if not text.startswith(_SQLITE):
-        raise ValueError(
-            'is not a supported database; write "sqlite:////var/lib/postmottak/postmottak.db"'
-        )
+        raise ValueError(f"is not a supported database; {_EXAMPLES}")
     name = text.removeprefix(_SQLITE)
     if not name:
         raise ValueError(
@@ -34,15 +51,57 @@ def _database_url(text: str, info: ValidationInfo) -> str:
     return _SQLITE + str((base / path).absolute())
 
 
+def _server_url(text: str) -> str:
+    """Return a URL of PostgreSQL. What its parts mean is libpq's affair."""
+    found = urlsplit(text)
+    query = {name.lower() for name, _ in parse_qsl(found.query, keep_blank_values=True)}
+    if ":" in found.netloc.rpartition("@")[0] or "password" in query:
+        raise ValueError(
+            "holds a password, which everybody who reads this file would see; write it into a "
+            "file, and name that in password_file"
+        )
+    if "options" in query:
+        raise ValueError("must not have `options`, which poolers refuse; set them for the role")
+    return text
+
+
+def _none_if_empty(value: object) -> object:
+    return value or None
+
+
 class StoreSettings(BaseModel):
     """`[store]`: where letters are kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database: Annotated[str, AfterValidator(_database_url)]
+    password_file: OpenedSecret = None
     content: FilePath
+    own_files: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = None
+
+    @model_validator(mode="after")
+    def _server_only(self) -> StoreSettings:
+        if self.is_file and (self.password_file or self.own_files):
+            name = "password_file" if self.password_file else "own_files"
+            raise ValueError(f"{name} is for PostgreSQL only; remove it")
+        return self
 
     @property
-    def database_path(self) -> Path:
-        """The database file."""
-        return Path(self.database.removeprefix(_SQLITE))
+    def is_file(self) -> bool:
+        """Whether the database is a file of this machine's: SQLite."""
+        return self.database.startswith(_SQLITE)
+
+    @property
+    def beside(self) -> Path:
+        """What the names of this machine's own files begin with: lock, keys, search index.
+
+        The database itself, if that is a file. With PostgreSQL there is no file of this name.
+        """
+        if self.is_file:
+            return Path(self.database.removeprefix(_SQLITE))
+        return (self.own_files or self.content.parent) / _OWN
+
+    @property
+    def password(self) -> str:
+        """The password for the database; empty if there is none, or libpq finds it elsewhere."""
+        return self.password_file.value if self.password_file else ""

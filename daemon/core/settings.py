@@ -234,6 +234,18 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
         raise ValueError("is not a file name; write the path of a file that holds the secret")
     if not opens_secrets(info):
         return Secret(base_folder(info) / at_home(Path(name)), "")
+    return _opened_secret(name, info)
+
+
+def _read_opened(name: object, info: ValidationInfo) -> Secret | None:
+    if not name:
+        return None
+    if opens_secrets(info) or not isinstance(name, str):
+        return _read_secret(name, info)
+    return _opened_secret(name, info)
+
+
+def _opened_secret(name: str, info: ValidationInfo) -> Secret:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(credentials, name) if credentials else Path()
     if not (credentials and path.is_file()):
@@ -290,6 +302,10 @@ def _other_text(content: bytes) -> str:
 
 
 SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]
+OpenedSecret = Annotated[Secret | None, BeforeValidator(_read_opened)]
+"""A secret that whoever reads the settings needs, also where the others stay closed; None for an
+empty name.
+"""
 """The path of a file that holds a secret; read when the configuration is read.
 
 A validator of the secret must accept a closed one, of which only the path is known.

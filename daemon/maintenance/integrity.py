@@ -41,7 +41,7 @@ class IntegrityReport:
 
 
 def check_store(
-    path: Path,
+    path: Path | None,
     store: Store,
     content: ContentStore,
     report: Report = do_nothing,
@@ -50,16 +50,19 @@ def check_store(
     """Check everything: read every byte of every attachment, and change nothing.
 
     The files may be checked beside a running service: what it removes meanwhile was not needed. The
-    database at `path` should be a copy then, because nothing can write to it meanwhile. `report` is
-    called regularly with what is being done. Attachments of which `is_known` says so are not read.
-    Raises StoreError if the database is too damaged.
+    database at `path` should be a copy then, because nothing can write to it meanwhile; it is None
+    for a server, which checks its own pages. `report` is called regularly with what is being done.
+    Attachments of which `is_known` says so are not read. Raises StoreError if the database is too
+    damaged.
     """
-    found = IntegrityReport(corruption=corruption(path, lambda: report("checking the database")))
+    found = IntegrityReport()
+    if path:
+        found.corruption = corruption(path, lambda: report("checking the database"))
     report("checking the log of events")
     found.changed_event = store.events.verify()
     if not found.corruption:
         report("counting letters and deliveries")
-        found.wrong_counts = _wrong_counts(path)
+        found.wrong_counts = _wrong_counts(path) if path else store.queries.wrong_counts()
     with content.guarded(alone=False):
         for prefix, needed in _by_prefix(store.retention.all_needed()):
             found.files += len(needed)

@@ -61,10 +61,10 @@ def find_all(
     `faults` are those of an edit that was ignored. `of_service` is what only the running service
     knows (`ServiceProblems`); other processes leave it out, and get what the service has stored.
     """
-    use = store_use(configuration.store.database_path) if of_service is None else _OURS
+    use = store_use(configuration.store.beside) if of_service is None else _OURS
     of_service = [*_stored_of_service(store, now)] if of_service is None else of_service
     return [
-        *of_running(store, use, start_fault(configuration.store.database_path)),
+        *of_running(store, use, start_fault(configuration.store.beside)),
         *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
         *of_completeness(configuration, store),
         *of_canaries(configuration, store, now),
@@ -155,7 +155,7 @@ def free_space(configuration: Configuration) -> dict[Path, int]:
 
     A folder of which the system reports nothing is left out.
     """
-    places = (configuration.store.database_path.parent, configuration.store.content)
+    places = (configuration.store.beside.parent, configuration.store.content)
     return {place: free for place in dict.fromkeys(places) if (free := _free(place)) is not None}
 
 

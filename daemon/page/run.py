@@ -93,7 +93,7 @@ def _end_if_replaced(page: Page, server: WebServer) -> None:
 def opened(configuration: Configuration) -> Iterator[tuple[Page, Assets]]:
     """Open the page's parts until the block ends. Raises StoreError, OperatorError."""
     with ExitStack() as ends:
-        database = configuration.store.database_path
+        database = configuration.store.beside
         store_file = StoreFile.at(database)
         store = stack.open_store(configuration)
         ends.callback(store.close)

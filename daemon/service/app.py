@@ -56,7 +56,7 @@ from daemon.service.pull_api import pull_api_server, token_guard
 from daemon.service.restart_sections import needs_restart
 from daemon.service.room import without_room
 from daemon.service.stack import LoadedConfig, open_content, retention
-from daemon.service.store_access import refuse_closed_store
+from daemon.service.store_access import lock_of, refuse_closed_store
 from daemon.service.upkeep import ClockCorrections, CoverFollower, clock_of
 from daemon.service.watches import Watches
 from daemon.service.workers import Workers, start_fork_server
@@ -384,13 +384,13 @@ def open_app(
     refuse_closed_store(settings)
     log_configuration_warnings(checked.configuration)
     with ExitStack() as ends:
-        lock = InstanceLock(settings.database_path, settings.content)
+        lock = lock_of(settings, SERVICE if with_workers else POLL)
         ends.callback(lock.release)
-        lock.write_holder(SERVICE if with_workers else POLL)
         fork_server = start_fork_server() if with_workers else None
         if fork_server:
             ends.callback(fork_server[0].close)
-        store = Store(settings.database, BusyWait(limit=None) if with_workers else None)
+        busy_wait = BusyWait(limit=None) if with_workers else None
+        store = Store(settings.database, busy_wait, settings.password)
         ends.callback(store.close)
         app = App(checked, store, clock_of(store, new_clock), lock, fork_server)
         app.check_lock()  # there may have been no database to lock before

@@ -50,7 +50,7 @@ class EvidenceSource:
     @classmethod
     def of(cls, configuration: Configuration, store: Store) -> EvidenceSource:
         """Return what the configuration names. Raises StoreError."""
-        key = key_path(configuration.store.database_path)
+        key = key_path(configuration.store.beside)
         return cls(store=store, content=stack.open_content(configuration), key=key)
 
 

@@ -111,7 +111,7 @@ class JournalHeads:
         return head
 
     def _signed(self, now: datetime) -> Head:
-        path = key_path(self._active.configuration().store.database_path)
+        path = key_path(self._active.configuration().store.beside)
         try:
             key, new = own_key(path)
         except StoreError as error:

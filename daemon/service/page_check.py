@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from daemon.config.listen import Address
+from daemon.config.store import StoreSettings
 from daemon.config.web import WebSettings
 from daemon.core.access import why_not_read
 from daemon.core.ports import Finding
@@ -59,9 +60,9 @@ def check_publishing(table: Path) -> Finding:
     return Finding(subject=_PUBLISHING, ok=True, warning=True, text=text)
 
 
-def check_approvals(database: Path) -> Iterator[Finding]:
+def check_approvals(settings: StoreSettings) -> Iterator[Finding]:
     """Warn if fewer than two users may publish: then nothing could be approved."""
-    found = publishers(database)
+    found = publishers(settings)
     if found is None or len(found) > 1:
         return
     who = f"only {found[0]} may publish" if found else "no user may publish"

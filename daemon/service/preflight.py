@@ -32,7 +32,9 @@ def refuse_shared_file_systems(store: StoreSettings) -> None:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    for what, path in (("database", store.database_path), ("content", store.content)):
+    own = "database" if store.is_file else "folder of own files"
+    place = store.beside if store.is_file else store.beside.parent
+    for what, path in ((own, place), ("content", store.content)):
         if kind := shared_file_system(mounts, path.resolve()):
             raise StoreError(
                 f"the {what} {path} lies on a file system of type {kind}, which other "
@@ -57,7 +59,7 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
     ]
     paths = dict.fromkeys(
         secret.path
-        for section in (*sections, configuration.api, configuration.events)
+        for section in (*sections, configuration.store, configuration.api, configuration.events)
         if section
         for secret in _secrets(section)
     )
@@ -68,7 +70,7 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
             problem="every user of this machine can read this secret",
             remedy=f"Run: chmod o-rwx {shell(path)}",
         )
-        for path in (*paths, key_path(configuration.store.database_path))
+        for path in (*paths, key_path(configuration.store.beside))
         if _is_open(path)
     ]
 

@@ -24,10 +24,9 @@ from daemon.runtime import clock
 from daemon.runtime.clock import DOUBTED, is_behind, is_far_ahead
 from daemon.runtime.start_fault import note_start_fault
 from daemon.service import plugins
-from daemon.service.store_access import refuse_hidden_store
+from daemon.service.store_access import lock_of, refuse_hidden_store, store_exists
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from daemon.store.lock import InstanceLock
 
 utc_now = clock.utc_now
 """Returns the time of this machine's clock."""
@@ -84,7 +83,7 @@ def load_for_page(path: Path) -> LoadedConfig:
     configuration = _without_faults(
         loader.read(path, plugins.find_settings, plugins.connector_types(), open_secrets=False)
     )
-    if not configuration.store.database_path.exists():
+    if not store_exists(configuration.store):
         return LoadedConfig(configuration=configuration, table=read_routing(configuration))
     store = open_store(configuration)
     try:
@@ -111,9 +110,7 @@ def note_why_not_started(path: Path, error: ConfigurationError) -> None:
         )
         first = error.faults[0]
         if reading.store:
-            note_start_fault(
-                reading.store.database_path, f"{first.key}: {first.problem}; {first.remedy}"
-            )
+            note_start_fault(reading.store.beside, f"{first.key}: {first.problem}; {first.remedy}")
 
 
 def read_routing(configuration: Configuration) -> Table:
@@ -128,13 +125,16 @@ def open_store(configuration: Configuration) -> Store:
     Raises StoreError, also if the database does not exist, because commands must not create one,
     and if only another user may see it.
     """
-    refuse_hidden_store(configuration.store)
-    path = configuration.store.database_path
-    if not path.exists():
+    settings = configuration.store
+    refuse_hidden_store(settings)
+    if not store_exists(settings):
+        create = "`postmottak run` and `postmottak poll` create"
         raise StoreError(
-            f"the database {path} does not exist; `postmottak run` and `postmottak poll` create it"
+            f"the database {settings.beside} does not exist; {create} it"
+            if settings.is_file
+            else f"the database {settings.database} has no tables; {create} them"
         )
-    return Store(configuration.store.database)
+    return Store(settings.database, password=settings.password)
 
 
 def open_content(configuration: Configuration) -> ContentStore:
@@ -184,9 +184,7 @@ def housekeeping(
     refuse_hidden_store(configuration.store)
     with ExitStack() as ends:
         if alone:
-            ends.callback(
-                InstanceLock(configuration.store.database_path, configuration.store.content).release
-            )
+            ends.callback(lock_of(configuration.store).release)
         store = open_store(configuration)
         ends.callback(store.close)
         if alone:

@@ -17,6 +17,8 @@ from daemon.core.ports import Finding
 from daemon.core.unit_lines import shell
 from daemon.runtime.owner import nearest_folder, user_name
 from daemon.store.content import PREFIXES
+from daemon.store.lock import InstanceLock
+from daemon.store.postgresql_server import server_facts
 from daemon.store.sqlite_file import BESIDE
 
 
@@ -29,17 +31,57 @@ def refuse_closed_store(store: StoreSettings) -> None:
 
 def refuse_hidden_store(store: StoreSettings) -> None:
     """Raise StoreError, with the remedy, if this user may not enter the database's folder."""
-    folder = nearest_folder(store.database_path.parent)
+    folder = nearest_folder(store.beside.parent)
     if not os.access(folder, os.X_OK):
-        raise StoreError(_folder_fault("database", folder, store.database_path))
+        raise StoreError(_folder_fault("database", folder, store.beside))
 
 
 def check_store(store: StoreSettings) -> Iterator[Finding]:
     """Report whether database and content can be written; leave nothing behind."""
+    if not store.is_file:
+        yield _server(store)
     for subject, path, found in _judged(store):
         faults = list(found)
         text = "; ".join(faults) or f"{path} can be written by {user()}{_new(path)}"
         yield Finding(subject=subject, ok=not faults, text=text)
+
+
+def store_exists(store: StoreSettings) -> bool:
+    """Whether the database has been made. Raises StoreError if a server does not say."""
+    if store.is_file:
+        return store.beside.exists()
+    return server_facts(store.database, store.password).has_tables
+
+
+def lock_of(store: StoreSettings, holder: str = "") -> InstanceLock:
+    """Take the lock of the store on this machine. Raises StoreError, as InstanceLock does."""
+    lock = InstanceLock(store.beside, store.content, is_file=store.is_file)
+    if holder:
+        lock.write_holder(holder)
+    return lock
+
+
+def _server(store: StoreSettings) -> Finding:
+    try:
+        found = server_facts(store.database, store.password)
+    except StoreError as error:
+        return Finding(subject="database", ok=False, text=str(error))
+    text = f"{found.database} on PostgreSQL {found.version}, as {found.user}"
+    if not (found.has_tables or found.can_create):
+        return Finding(
+            subject="database",
+            ok=False,
+            text=f"{text}, who may not create tables; run there: ALTER DATABASE {found.database} "
+            f"OWNER TO {found.user}",
+        )
+    if not found.is_durable:
+        lost = "a power cut can lose letters that count as stored; set fsync and synchronous_commit"
+        return Finding(subject="database", ok=True, warning=True, text=f"{text}; {lost}")
+    return Finding(
+        subject="database",
+        ok=True,
+        text=text if found.has_tables else f"{text}; its tables are created at the first start",
+    )
 
 
 def _judged(store: StoreSettings) -> Iterator[tuple[str, Path, Iterator[str]]]:
@@ -47,8 +89,9 @@ def _judged(store: StoreSettings) -> Iterator[tuple[str, Path, Iterator[str]]]:
 
     Content in a folder that may not be entered is left out: the database's fault says it all.
     """
-    yield "database", store.database_path, _database_faults(store.database_path)
-    closed = nearest_folder(store.database_path.parent)
+    what = "database" if store.is_file else "own files"
+    yield what, store.beside, _database_faults(what, store.beside)
+    closed = nearest_folder(store.beside.parent)
     if os.access(closed, os.X_OK) or nearest_folder(store.content) != closed:
         yield "content", store.content, _content_faults(store.content)
 
@@ -62,9 +105,9 @@ def _exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
-def _database_faults(database: Path) -> Iterator[str]:
+def _database_faults(what: str, database: Path) -> Iterator[str]:
     folder = nearest_folder(database.parent)
-    if fault := _folder_fault("database", folder, database):
+    if fault := _folder_fault(what, folder, database):
         yield fault
         return
     others = [database.with_name(database.name + end) for end in (*BESIDE, ".lock")]

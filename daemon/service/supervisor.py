@@ -98,7 +98,7 @@ class Supervisor:
         )
         if app.workers:
             app.workers.on_released = self._outbox_wake.wake_up
-        database = app.configuration().store.database_path
+        database = app.configuration().store.beside
         self._wake = WakeWatch(database, self._woken, app.heartbeats)
         self._status = StatusLine(self._notifier, self._parts)
         self._alerter = app.alerter(self._reload.current_faults)

@@ -18,6 +18,7 @@ from daemon.core.errors import ConfigurationError
 from daemon.routing.table import Table, parse_table
 from daemon.service import plugins, stack
 from daemon.service.stack import LoadedConfig
+from daemon.service.store_access import store_exists
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ def _table_in_force(configuration: Configuration) -> Table | None:
 
     Raises StoreError.
     """
-    if not configuration.store.database_path.exists():
+    if not store_exists(configuration.store):
         return None
     store = stack.open_store(configuration)
     try:

@@ -73,8 +73,10 @@ def _connectors(values: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Map
 
 def _stores(store: object, base: Path) -> Iterator[Path]:
     found = store if isinstance(store, dict) else {}
-    database, content = found.get("database"), found.get("content")
+    database, content, own = (found.get(key) for key in ("database", "content", "own_files"))
     opened = _STATE
+    if isinstance(own, str) and own and not (base / own).is_relative_to(opened):
+        yield base / own
     if isinstance(database, str) and database.startswith(_SQLITE):
         folder = (base / database.removeprefix(_SQLITE)).parent  # for the journals, too
         if not folder.is_relative_to(opened):
@@ -100,7 +102,8 @@ def _secret_names(values: Mapping[str, Any]) -> Iterator[str]:
             for key, field in declared.model_fields.items() if declared else ():
                 if _holds_secret(field.annotation):
                     yield from _names(table.get(key))
-    for section, key in (("api", "token_file"), ("events", "secret_file")):
+    sections = (("api", "token_file"), ("events", "secret_file"), ("store", "password_file"))
+    for section, key in sections:
         found = values.get(section)
         yield from _names(found.get(key) if isinstance(found, dict) else None)
 

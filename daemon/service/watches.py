@@ -29,7 +29,7 @@ class Watches:
         clock: Clock,
     ) -> None:
         """Watch these mailboxes; answers about resources are kept beside the database."""
-        file = configuration().store.database_path.with_suffix(".resources.json")
+        file = configuration().store.beside.with_suffix(".resources.json")
         self._parties = PartyWatch(mailboxes, store, problems, clock)
         self._resources = ResourceWatch(mailboxes, store, file, problems, clock)
         self._coverage = CoverageWatch(mailboxes, store, configuration, clock)

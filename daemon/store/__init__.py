@@ -153,10 +153,10 @@ class Store:
 
     # one statement for each subject
     def __init__(  # noqa: PLR0915
-        self, url: str, busy_wait: BusyWait | None = None
+        self, url: str, busy_wait: BusyWait | None = None, password: str = ""
     ) -> None:
         """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError."""
-        self._database = Database(url, busy_wait)
+        self._database = Database(url, busy_wait, password)
         self.letters = Letters(self._database)
         self.bookmarks = Bookmarks(self._database)
         self.bells = Bells(self._database)

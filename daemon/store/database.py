@@ -61,7 +61,7 @@ class Database:
         self.busy_wait = busy_wait or BusyWait()
         self._one_writer = threading.Lock()
         try:
-            self._engine = _engine(url, self.busy_wait, password)
+            self._engine = engine_of(url, self.busy_wait, password)
         except OSError as error:
             raise StoreError(f"the database {url} cannot be opened: {error.strerror}") from error
         with self._as_store_error():
@@ -155,7 +155,8 @@ def _cause(error: DBAPIError) -> BaseException | None:
     return None if hasattr(error.orig, "diag") else error
 
 
-def _engine(url: str, busy_wait: BusyWait, password: str) -> StoreEngine:
+def engine_of(url: str, busy_wait: BusyWait, password: str) -> StoreEngine:
+    """Return the connections to a database. Raises StoreError, and OSError for a file."""
     if url.startswith("sqlite:"):
         from daemon.store.sqlite_engine import SqliteEngine
 

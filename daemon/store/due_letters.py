@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, Index, RowMapping, bindparam, text
+from sqlalchemy import BindParameter, Connection, Index, RowMapping, bindparam, literal_column, text
 from sqlalchemy import select as sql_select
 
 from daemon.core.bookkeeping import Acknowledgement, AcknowledgementState, DeadlineAnswer
@@ -19,6 +19,7 @@ from daemon.core.model import DecisionRow, Message
 from daemon.routing.facts import is_guarded
 from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces, row_number
+from daemon.store.sql_words import member_text
 
 _MESSAGES, _DECISIONS, _ANSWERS, _ACKNOWLEDGED = (
     table_of(kind) for kind in (Message, DecisionRow, DeadlineAnswer, Acknowledgement)
@@ -36,7 +37,7 @@ _DATES = sql_select(
 ).where(_MESSAGES.c.id.in_(_IDS))
 RESPOND = (
     _DECISIONS.c.respond_by,
-    _DECISIONS.c.why["respond_within"].as_string().label("respond_within"),
+    member_text(_DECISIONS.c.why, literal_column("'respond_within'")).label("respond_within"),
 )
 """What `facts_of` needs of a decision."""
 _TERMS = (

@@ -33,13 +33,16 @@ class InstanceLock:
     Not thread-safe.
     """
 
-    def __init__(self, database: Path, content: Path | None = None) -> None:
+    def __init__(
+        self, database: Path, content: Path | None = None, *, is_file: bool = True
+    ) -> None:
         """Take the lock.
 
-        `content` is the folder that no other store may share. Raises StoreError if another process
-        has locked any of it.
+        `content` is the folder that no other store may share. Without `is_file`, `database` only
+        begins the names of this machine's files, and what is locked is that a second service runs
+        here. Raises StoreError if another process has locked any of it.
         """
-        self._database, self._content = database, content
+        self._database, self._content, self._is_file = database, content, is_file
         self._path = database.with_name(database.name + ".lock")
         self._open: list[int] = []
         """Every descriptor. None is closed before the end: closing any descriptor of a database
@@ -62,6 +65,20 @@ class InstanceLock:
         Returns a problem that may pass, or an empty text. Raises StoreError if the store was
         replaced, or another process has locked it: it must not be used any more.
         """
+        if self._is_file and (problem := self._file_problem()):
+            return problem
+        try:
+            if not self._holds(self._path):
+                self._lock_file()
+                _log.warning(
+                    "the lock file was removed or replaced; it is there again", path=str(self._path)
+                )
+            self._lock_others()
+        except _CannotBeMade as error:
+            return f"The store is no longer protected against a second service: {error}"
+        return ""
+
+    def _file_problem(self) -> str:
         if self._is_replaced(self._database):
             raise StoreError(
                 f"the database {self._database} was replaced while the service was using "
@@ -80,15 +97,6 @@ class InstanceLock:
                 f"The database {self._database} was removed or moved while the service is using "
                 f"it; {remedy}"
             )
-        try:
-            if not self._holds(self._path):
-                self._lock_file()
-                _log.warning(
-                    "the lock file was removed or replaced; it is there again", path=str(self._path)
-                )
-            self._lock_others()
-        except _CannotBeMade as error:
-            return f"The store is no longer protected against a second service: {error}"
         return ""
 
     def write_holder(self, holder: str) -> None:
@@ -135,7 +143,7 @@ class InstanceLock:
             )
 
     def _others(self) -> Iterable[Path]:
-        return (path for path in (self._database, self._content) if path)
+        return (path for path in (self._is_file and self._database, self._content) if path)
 
     def _lock(self, path: Path, descriptor: int) -> None:
         """Lock.

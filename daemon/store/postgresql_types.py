@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, Engine, Integer, Uuid, text
+from sqlalchemy import JSON, BigInteger, Dialect, Engine, Integer, SmallInteger, Uuid, text
 from sqlalchemy.dialects.postgresql.base import PGDDLCompiler, PGTypeCompiler
-from sqlalchemy.types import BigInteger
 
 from daemon.store.column_text import json_of, json_text
 
@@ -44,6 +43,10 @@ class _TypeNames(PGTypeCompiler):
 
 
 class _TableTexts(PGDDLCompiler):
+    def get_column_specification(self, column: Any, **kwargs: Any) -> str:
+        found = str(super().get_column_specification(column, **kwargs))  # type: ignore[no-untyped-call]
+        return found.replace(" SERIAL", " BIGSERIAL")
+
     def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
         options = create.element.dialect_options
         condition = options["sqlite"]["where"]
@@ -67,15 +70,12 @@ class _JsonAsText(JSON):
         return lambda value: None if value is None else json_of(value)
 
 
-class _IdAsText(Uuid[Any]):
-    """An id without the cast to the type of the same name."""
-
-
 def keep_as_sqlite_does(engine: Engine) -> None:
     """Have a new engine of PostgreSQL keep columns so."""
     dialect: Any = engine.dialect
-    big = dialect.colspecs[BigInteger]
-    dialect.colspecs = {**dialect.colspecs, JSON: _JsonAsText, Integer: big, Uuid: _IdAsText}
+    plain = (Integer, BigInteger, SmallInteger, Uuid)
+    known = {kind: each for kind, each in dialect.colspecs.items() if kind not in plain}
+    dialect.colspecs = {**known, JSON: _JsonAsText}
     dialect.supports_native_uuid = False
     dialect.type_compiler_instance = _TypeNames(dialect)
     dialect.ddl_compiler = _TableTexts

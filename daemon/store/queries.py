@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, func, text
+from sqlalchemy import bindparam, case, func, text
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
@@ -194,7 +194,7 @@ class Queries:
 
         Only those that came since then. Complete letters cost nothing.
         """
-        open_ones = func.sum(col(Attachment.state).in_(OPEN_STATES).cast(Integer))
+        open_ones = func.sum(case((col(Attachment.state).in_(OPEN_STATES), 1), else_=0))
         wanted = (
             sql_select(col(Message.id), col(Message.fetched_at), func.count(), open_ones)
             .select_from(Attachment)

@@ -119,6 +119,13 @@ class earlier_day(FunctionElement[str]):  # noqa: N801  # likewise
     inherit_cache = True
 
 
+class member_text(FunctionElement[str]):  # noqa: N801  # likewise
+    """The text of a member of an object in JSON; the member's name is a literal."""
+
+    type = String()
+    inherit_cache = True
+
+
 def _arguments(element: FunctionElement[Any], compiler: Any, **options: Any) -> Iterable[str]:
     clauses: Iterable[ColumnElement[Any]] = element.clauses
     return (compiler.process(each, **options) for each in clauses)
@@ -143,3 +150,13 @@ def _earlier_day(element: earlier_day, compiler: Any, **options: Any) -> str:
 def _earlier_day_postgresql(element: earlier_day, compiler: Any, **options: Any) -> str:
     least = "least({}, {})".format(*_arguments(element, compiler, **options))
     return f"to_char({least} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+
+
+@compiles(member_text)
+def _member_text(element: member_text, compiler: Any, **options: Any) -> str:
+    return "json_extract({}, '$.' || {})".format(*_arguments(element, compiler, **options))
+
+
+@compiles(member_text, POSTGRESQL)
+def _member_text_postgresql(element: member_text, compiler: Any, **options: Any) -> str:
+    return "({}::json ->> {})".format(*_arguments(element, compiler, **options))

@@ -21,6 +21,8 @@ from daemon.store.users import Actor
 from tests.unit.conftest import NOW, stored_letter
 from tests.unit.test_old_store import an_old_database  # noqa: F401  # the fixture `path`
 
+pytestmark = pytest.mark.both_databases
+
 LATER = NOW + timedelta(hours=1)
 KARI, OLA = Actor(name="kari", address="10.0.0.1"), Actor(name="ola")
 ACKNOWLEDGED, REJECTED = AcknowledgementState

@@ -24,6 +24,8 @@ from tests.unit.alerting import Desk, Expiring, new_desk  # noqa: F401  # a fixt
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, new_intake
 from tests.unit.test_reconcile import FromADay
 
+pytestmark = pytest.mark.both_databases
+
 AWAY = MailboxUnavailable("Altinn does not answer")
 PLAN = replace(TAX, service="4255/1", resource="plan")
 LISTED = replace(SECRET, list_only=True, fetch_confidential=False)

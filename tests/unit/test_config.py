@@ -99,7 +99,7 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
     assert reading.faults == ()
     assert found
     assert found.store.database == f"sqlite:///{tmp_path}/data/postmottak.db"
-    assert found.store.database_path == tmp_path / "data" / "postmottak.db"
+    assert found.store.beside == tmp_path / "data" / "postmottak.db"
     assert found.store.content == tmp_path / "content"
     assert [(each.name, each.type) for each in found.destinations] == [
         ("erp", "drop"),
@@ -191,7 +191,28 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
             "postgresql://x/data",
             2,
             "store.database",
+            "names no driver. Begin with postgresql+psycopg://",
+        ),
+        (
+            "sqlite:///data",
+            "mysql://x/data",
+            2,
+            "store.database",
             'is not a supported database. Write "sqlite:////var',
+        ),
+        (
+            "sqlite:///data",
+            "postgresql+psycopg://x:tRee-7@db/data",
+            2,
+            "store.database",
+            "holds a password, which everybody who reads this file would see. Write it into a file",
+        ),
+        (
+            "sqlite:///data",
+            "postgresql+psycopg://x@db/data?password=tRee-7",
+            2,
+            "store.database",
+            "holds a password",
         ),
         (
             "sqlite:///data",
@@ -266,14 +287,14 @@ def test_a_relative_path_beside_a_folder_of_that_name(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     found = read(tmp_path, WHOLE.replace("sqlite:///data", "sqlite:///var")).configuration
     assert found
-    assert found.store.database_path == tmp_path / "var" / "postmottak.db"
+    assert found.store.beside == tmp_path / "var" / "postmottak.db"
 
 
 def test_an_absolute_database(tmp_path: Path) -> None:
     """Four slashes are an absolute path."""
     found = read(tmp_path, WHOLE.replace("sqlite:///data", "sqlite:////srv/data")).configuration
     assert found
-    assert found.store.database_path == Path("/srv/data/postmottak.db")
+    assert found.store.beside == Path("/srv/data/postmottak.db")
 
 
 def test_no_secret_in_a_fault(tmp_path: Path) -> None:

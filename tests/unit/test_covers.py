@@ -18,6 +18,8 @@ from tests.unit.office import (
     states,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_letter_that_waits_follows_a_cover_and_comes_back(office: Office) -> None:
     """What waits goes to the person who covers from the day on which the cover begins, and back

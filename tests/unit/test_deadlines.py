@@ -31,6 +31,8 @@ from daemon.store import Store, results
 from daemon.store.users import Actor
 from tests.unit.conftest import NOW, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 PUBLISHED = datetime(2026, 11, 3, 8, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)
 KARI, OLA = Actor(name="kari", address="10.0.0.1"), Actor(name="ola")

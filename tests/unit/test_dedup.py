@@ -22,6 +22,8 @@ from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
+pytestmark = pytest.mark.both_databases
+
 SECOND = 10  # seconds to wait for another thread at most
 
 

@@ -19,6 +19,8 @@ from daemon.store import DeliveryFilter, ListPlace, Store, bulk, delivery_list
 from daemon.store.bulk import in_bulk
 from tests.unit.conftest import NOW, PARTY, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 COUNT = 120
 OTHER = "910075918"
 STATES = tuple(delivery_list.ORDER)

@@ -38,6 +38,8 @@ from tests.unit.journal_edits import (
 )
 from tests.unit.test_retention import keeper
 
+pytestmark = pytest.mark.both_databases
+
 KARI = Actor(name="kari")
 RULES = {"body": "20d", "attachments": "20d", "metadata": "40d"}
 
@@ -132,6 +134,7 @@ def rows_of(store: Store, statement: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(statement)]
 
 
+@pytest.mark.about_sqlite("the columns are the same, and asked for by SQLite's own word")
 def test_every_column_of_a_bound_table_is_decided(lived: tuple[Store, Head]) -> None:
     """A new column fails this until it is in the journal, or is named as not bound."""
     store, _ = lived
@@ -181,6 +184,7 @@ def test_what_retention_deleted_has_no_salt(lived: tuple[Store, Head]) -> None:
     assert (body, count > salted > 0) == (0, True)
 
 
+@pytest.mark.about_sqlite("others verify values as SQLite has them")
 def test_private_values_can_be_verified_by_others(lived: tuple[Store, Head]) -> None:
     """A hash is that of the salt of the letter and its values by name, as canonical JSON."""
     store, _ = lived
@@ -313,7 +317,7 @@ def test_a_letter_of_an_earlier_version_is_bound_from_the_upgrade_on(
 def undone(store: Store) -> None:
     """A transaction that changes something, and fails."""
     with store.events._database.write() as session:
-        session.connection().exec_driver_sql("UPDATE routing_versions SET in_force_since = 'x'")
+        session.connection().exec_driver_sql("UPDATE routing_versions SET text = 'x'")
         raise RuntimeError
 
 

@@ -29,6 +29,8 @@ from daemon.core.model import (
 from daemon.store import Store, StoredLetter
 from tests.unit.conftest import NOW, SECRET, TABLE, TAX, envelope, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 LATER = NOW + timedelta(hours=1)
 LATER_STILL = timedelta(minutes=1)
 

@@ -11,6 +11,8 @@ from daemon.core.parcels import Receipt
 from daemon.store import Claim, Store, results
 from tests.unit.conftest import NOW, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 LEASE = timedelta(hours=1)
 BOTH = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED}
 

@@ -15,6 +15,8 @@ from daemon.store.claims import POISON_AFTER
 from tests.unit.claiming import ENDS, LEASE, SECOND, End, claim_one, delivery_of, now_is
 from tests.unit.conftest import NOW, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_claim_has_all_that_a_delivery_needs(store: Store) -> None:
     """A claim carries the letter and its attachments, and counts as an attempt of its owner until

@@ -13,6 +13,8 @@ from daemon.store import Outbox, Store
 from tests.unit.claiming import ENDS, LEASE, claim_one, delivery_of, now_is
 from tests.unit.conftest import NOW, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 
 def put_into(store: Store, state: DeliveryState, external_id: str) -> None:
     """A delivery in this state."""

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from benchmarks.loopback import free_port
+from daemon.config.store import StoreSettings
 from daemon.config.web import WebSettings
 from daemon.core.ports import Finding
 from daemon.service import page_check
@@ -185,7 +186,7 @@ def test_nobody_could_approve(tmp_path: Path, *, is_open: bool) -> None:
     """Until two users who are not disabled may publish, it is a warning that names the one; without
     a database nothing is said, and none is made."""
     path, us = tmp_path / "postmottak #1.db", Actor(name="root")
-    assert not list(check_approvals(path))
+    assert not list(check_approvals(_settings(path)))
     assert not list(tmp_path.iterdir())
     seen = []
     for name, role in (("", ""), ("kari", "router"), ("per", "reader"), ("ola", "router")):
@@ -205,12 +206,16 @@ def test_nobody_could_approve(tmp_path: Path, *, is_open: bool) -> None:
     assert "only ola" in _looked(store, path, is_open=is_open)[0].text
 
 
+def _settings(path: Path) -> StoreSettings:
+    return StoreSettings(database=f"sqlite:///{path}", content=path.parent / "content")
+
+
 def _looked(store: Store, path: Path, *, is_open: bool) -> list[Finding]:
     """What is found while the service has the database open, or after it has ended."""
     if not is_open:
         store.close()
     before = {each.name for each in path.parent.iterdir()}
-    found = list(check_approvals(path))
+    found = list(check_approvals(_settings(path)))
     assert {each.name for each in path.parent.iterdir()} == before
     if is_open:
         store.close()

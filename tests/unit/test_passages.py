@@ -21,6 +21,8 @@ from daemon.store.users import Actor
 from tests.unit.conftest import APPOINTED, NOW, TAX, Clock, new_intake, stored_letter
 from tests.unit.memory import MemoryMailbox
 
+pytestmark = pytest.mark.both_databases
+
 FIRST = NOW - timedelta(days=29)
 Keep = Callable[..., Any]
 

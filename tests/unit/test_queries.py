@@ -13,6 +13,8 @@ from daemon.store import Store, results
 from daemon.store.queries import Counts
 from tests.unit.conftest import NOW, SECRET, envelope, newest_messages, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 LEASE = timedelta(hours=1)
 
 

@@ -23,6 +23,8 @@ from tests.unit.conftest import NOW, Clock, stored_letter
 from tests.unit.memory import MemoryMailbox
 from tests.unit.reminding import Desk, waiting_letter
 
+pytestmark = pytest.mark.both_databases
+
 KARI = Actor(name="kari")
 DEPUTY = [("kari@example.no",), ("ola@example.no",)]
 
@@ -198,6 +200,7 @@ def test_counts_by_recipient(desk: Desk) -> None:
     assert desk.store.awaited.counts(NOW + timedelta(days=2)) == {"post": (2, 1)}
 
 
+@pytest.mark.about_sqlite("the plan of a query")
 def test_letters_that_wait_are_found_by_the_index(desk: Desk) -> None:
     """Alerts and metrics count them often; those that were answered, in time nearly all, are not
     read for it."""

@@ -22,6 +22,8 @@ from tests.unit.office import (
     states,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_routing_a_letter_again_sends_it_again(office: Office) -> None:
     """An operator who routes a letter again has it delivered again, as a new generation, also where

@@ -33,6 +33,8 @@ from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, TAX, Clock, sha256, stored_letter, table_of
 
+pytestmark = pytest.mark.both_databases
+
 ALL = {"body": "30d", "attachments": "20d", "metadata": "40d"}
 
 

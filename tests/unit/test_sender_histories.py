@@ -10,6 +10,8 @@ from daemon.store import SenderHistories, Store, senders
 from daemon.store.senders import SenderKey
 from tests.unit.conftest import NOW, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 
 

@@ -12,6 +12,8 @@ from daemon.core.canaries import Canary, CanaryStep
 from daemon.store import Store, stamps
 from tests.unit.conftest import NOW
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_every_mail_that_waits_is_put_right(store: Store) -> None:
     """Each table of what is tried again is among those whose times are corrected."""

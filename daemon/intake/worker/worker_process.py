@@ -102,7 +102,8 @@ class _WorkerParts:
         """Open the store and connect mailboxes. Raises StoreError."""
         self.stopping, self.heartbeats, self.clock = threading.Event(), Heartbeats(), WorkerClock()
         busy_wait = BusyWait(limit=None, stopping=self.stopping, on_wait=self._excuse)
-        self.store = Store(configuration.store.database, busy_wait)
+        settings = configuration.store
+        self.store = Store(settings.database, busy_wait, settings.password)
         self.content = ContentStore(configuration.store.content, temporaries_of(name))
         self.names = names_of(self.store, configuration)
         self._mailboxes: dict[str, Mailbox] = {}

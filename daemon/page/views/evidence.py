@@ -84,7 +84,7 @@ def _written(request: Request, message: MessageValues, folder: Path, reason: str
     source = evidence.EvidenceSource(
         store=page.store,
         content=page.content,
-        key=key_path(page.configuration.store.database_path),
+        key=key_path(page.configuration.store.beside),
     )
     language: Language = "en" if request.state.language == "en" else "nb"
     by = evidence.Exporter(

@@ -202,7 +202,7 @@ def _reopened(site: Site) -> Site:
 
 def test_a_stopped_service_is_said_on_every_page(site: Site, tmp_path: Path) -> None:
     """While no process has the store's lock, every page of a signed-in user says so."""
-    database = site.page.configuration.store.database_path
+    database = site.page.configuration.store.beside
     now = [1000.0]
     lock = InstanceLock(database)
     lock.write_holder(SERVICE)

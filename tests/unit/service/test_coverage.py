@@ -80,7 +80,7 @@ def test_what_is_missing_comes_first(command: Command, clients: None) -> None:
 def test_what_was_never_asked_is_not_read(command: Command, configuration_file: Path) -> None:
     """Organisations that nobody has asked for yet are named, and not counted as read."""
     command("poll")
-    path = stack.load_configuration(configuration_file).store.database_path
+    path = stack.load_configuration(configuration_file).store.beside
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("DELETE FROM bookmarks")
     ended = command("coverage")
@@ -101,7 +101,7 @@ def test_without_a_store_row_nothing_is_missing(command: Command) -> None:
 def test_it_says_when_it_was_looked(command: Command, configuration_file: Path) -> None:
     """What was never looked at is not called fine; afterwards it says when that was."""
     command("poll")
-    path = stack.load_configuration(configuration_file).store.database_path
+    path = stack.load_configuration(configuration_file).store.beside
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("DELETE FROM coverage_looks")
     ended = command("coverage")

@@ -1,0 +1,74 @@
+"""Looks at a database on a server without opening the store: nothing is made or brought up to date.
+
+psycopg, which it needs, may not be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from daemon.core.errors import StoreError
+from daemon.store.busy import BusyWait
+from daemon.store.database import engine_of
+from daemon.store.sql_words import run
+
+_FACTS = (
+    "SELECT current_setting('server_version'), current_database(), current_user, "
+    "to_regclass('alembic_version') IS NOT NULL, "
+    "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), "
+    "current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerFacts:
+    """What `check` says of it."""
+
+    version: str
+    database: str
+    user: str
+    has_tables: bool
+    can_create: bool
+    is_durable: bool
+    """Whether a commit is on the disk when it is acknowledged."""
+
+
+def server_facts(url: str, password: str) -> ServerFacts:
+    """Ask the server. Raises StoreError."""
+    with _connected(url, password) as connection:
+        version, database, user, tables, create, durable = run(connection, _FACTS).one()
+    return ServerFacts(
+        version=version.split()[0],
+        database=database,
+        user=user,
+        has_tables=tables,
+        can_create=create,
+        is_durable=durable,
+    )
+
+
+def asked(url: str, password: str, statement: str, parameters: Any = ()) -> list[Any] | None:
+    """Return the rows of a query; None if the database does not have them. Never raises."""
+    try:
+        with _connected(url, password) as connection:
+            return list(run(connection, statement, parameters))
+    except (StoreError, SQLAlchemyError):
+        return None
+
+
+@contextmanager
+def _connected(url: str, password: str) -> Iterator[Connection]:
+    engine = engine_of(url, BusyWait(), password)
+    try:
+        with engine.single.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise engine.failed(error) from None
+    finally:
+        engine.reader.dispose()
