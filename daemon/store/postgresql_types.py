@@ -66,8 +66,8 @@ class _JsonAsText(JSON):
         return self._make_bind_processor(None, json_text)  # type: ignore[no-untyped-call]
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Return the function that parses the text."""
-        return lambda value: None if value is None else json_of(value)
+        """Return the function that parses the text; the catalogue's own JSON is parsed already."""
+        return lambda value: json_of(value) if isinstance(value, str) else value
 
 
 def keep_as_sqlite_does(engine: Engine) -> None:
