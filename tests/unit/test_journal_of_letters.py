@@ -58,7 +58,7 @@ def live(store: Store, content: ContentStore, clock: Clock) -> None:
     names = [f"letter {number}" for number in range(8)]
     content.put([b"pdf"])
     store.letters.add([stored_letter(name, marks=marks, due_at=NOW) for name in names])
-    claims = store.outbox.claim("me", NOW, LEASE, 20)
+    claims = sorted(store.outbox.claim("me", NOW, LEASE, 20), key=lambda each: each.id)
     ends = [results.delivered(each, RECEIPT, NOW, NOW + SECOND) for each in claims[:6]]
     ends.append(results.deferred(claims[6], "nobody is at home", NOW, NOW, NOW + SECOND))
     ends.append(results.dead(claims[7], "no such folder", NOW, NOW + SECOND))
