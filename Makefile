@@ -123,7 +123,7 @@ system-test: deb
 lock:
 	uv pip compile pyproject.toml --no-strip-extras --universal --generate-hashes --no-header --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --no-strip-extras --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
-	uv pip compile pyproject.toml --no-strip-extras --extra pdf --extra s3 --extra sftp --extra smb --extra soap --extra web --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
+	uv pip compile pyproject.toml --no-strip-extras --extra pdf --extra postgresql --extra s3 --extra sftp --extra smb --extra soap --extra web --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
 
 # Renews the files of others that the page serves, and axe for its tests; needs npm.
 vendor:
