@@ -5,6 +5,8 @@ statement stands by itself, and where a transaction is committed. Each can be re
 of the transaction is lost: a commit that met a reader is still pending, and keeps new readers out
 until it is made. Source: SQLite, "File Locking And Concurrency In SQLite Version 3", and the entry
 SQLITE_BUSY of "Result and Error Codes".
+
+On PostgreSQL only the lock with which a transaction begins to write is waited for so.
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from daemon.store.journal.bindings import BINDINGS, Binding
 from daemon.store.journal.rows import State, state_of
-from daemon.store.sql_words import run, words_of
+from daemon.store.sql_words import SqlWords, run, words_of
 
 PIECE = 300
 """Rows of the journal, or of one table, in a piece at most: some 20 ms."""
@@ -183,14 +184,15 @@ def rows_by_number(
 
 
 def _rows(connection: Any, binding: Binding, where: str, parameters: tuple[Any, ...]) -> Any:
-    words = words_of(connection)
-    number, identity, values = (
-        words.row_number(binding.table),
-        binding.identity("r", words),
-        binding.values("r", words),
-    )
-    wanted = f"SELECT r.{number}, {identity}, {values} FROM {binding.table} AS r WHERE {where}"  # noqa: S608  # our own names
-    return run(connection, wanted, parameters)
+    wanted = _selected(binding.table, words_of(connection))
+    return run(connection, f"{wanted} WHERE {where}", parameters)
+
+
+@lru_cache
+def _selected(table: str, words: SqlWords) -> str:
+    binding = next(each for each in BINDINGS if each.table == table)
+    values = f"{binding.identity('r', words)}, {binding.values('r', words)}"
+    return f"SELECT r.{words.row_number(table)}, {values} FROM {table} AS r"  # noqa: S608  # our own names
 
 
 def _plain(value: Any) -> Any:

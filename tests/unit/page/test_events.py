@@ -23,6 +23,8 @@ from daemon.store.content import ContentStore
 from daemon.store.events import REMOVED
 from tests.unit.conftest import NOW, TABLE, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 LETTER = UUID(int=7)
 
 

@@ -25,6 +25,8 @@ from daemon.page.search import index as index_module
 from daemon.store import Store
 from tests.unit.conftest import SECRET, Clock, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 EVERY = LetterQuery()
 
 

@@ -15,6 +15,8 @@ from daemon.store import Actor, Store, login_keys
 from daemon.store.login_throttle import LONGEST_WAIT
 from tests.unit.conftest import NOW
 
+pytestmark = pytest.mark.both_databases
+
 BY = Actor(name="root")
 SECOND = timedelta(seconds=1)
 

@@ -12,6 +12,8 @@ from daemon.core.rights import Right
 from daemon.store import Actor, RoleGrant, Store
 from tests.unit.conftest import NOW, PARTY
 
+pytestmark = pytest.mark.both_databases
+
 BY = Actor(name="kari", address="10.0.0.1")
 LATER = NOW + timedelta(minutes=10)
 
