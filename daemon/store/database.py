@@ -163,9 +163,10 @@ def engine_of(url: str, busy_wait: BusyWait, password: str) -> StoreEngine:
         return SqliteEngine(url, busy_wait)
     try:
         from daemon.store.postgresql_engine import PostgresqlEngine
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # also where libpq is missing
         raise StoreError(
-            f"PostgreSQL needs {error.name}; install it with: pip install 'postmottak[postgresql]'"
+            "a database on PostgreSQL needs psycopg, which cannot be loaded; install it with: "
+            "pip install 'postmottak[postgresql]'"
         ) from error
     return PostgresqlEngine(url, busy_wait, password)
 

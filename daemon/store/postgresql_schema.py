@@ -62,7 +62,10 @@ _ROWS = {
 
 
 def complete(connection: Connection) -> None:
-    """Add all of it that is missing, and renew the functions. Raises SQLAlchemyError."""
+    """Add all of it that is missing, and renew the triggers. Raises SQLAlchemyError.
+
+    It follows each migration, so whoever changes a binding of the journal adds one.
+    """
     for statement in _statements():
         connection.exec_driver_sql(statement)
 

@@ -250,6 +250,13 @@ def test_a_standby_is_not_written_to(url: str) -> None:
         assert database
 
 
+def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install."""
+    monkeypatch.setitem(sys.modules, "daemon.store.postgresql_engine", None)
+    with pytest.raises(StoreError, match=r"pip install 'postmottak\[postgresql\]'"):
+        Store("postgresql+psycopg://db/x")
+
+
 def test_what_another_program_changes_is_found(url: str) -> None:
     """Its changes are in no row of the journal, so the journal reveals them."""
     with closing(Store(url)) as store:
