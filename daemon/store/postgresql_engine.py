@@ -85,6 +85,8 @@ class PostgresqlEngine:
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self.single: Engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        for each in (self.reader, self.single):
+            event.listen(each, "before_cursor_execute", _without_nul, retval=True)
         self.upgrader: Engine = engine.execution_options(
             isolation_level="READ COMMITTED", immediate=True
         )
@@ -166,6 +168,22 @@ def _check_connection(connection: Any, _record: object, _proxy: object) -> None:
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):  # the end, or what the server says before
         raise DisconnectionError("the server has closed it")
+
+
+def _without_nul(
+    _connection: object, _cursor: object, statement: str, parameters: Any, *_: object
+) -> tuple[str, Any]:
+    """Let what is looked for and has NUL be found nowhere, as with SQLite, and be no failure."""
+    if isinstance(parameters, dict) and any(map(_has_nul, parameters.values())):
+        parameters = {
+            name: each.replace("\0", "\ufffd") if _has_nul(each) else each
+            for name, each in parameters.items()
+        }
+    return statement, parameters
+
+
+def _has_nul(value: object) -> bool:
+    return isinstance(value, str) and "\0" in value
 
 
 def _begin(busy_wait: BusyWait, connection: Connection) -> None:

@@ -199,9 +199,13 @@ def _traceback(error: BaseException) -> list[str]:
 
 
 def test_a_text_with_a_nul_is_not_storable(url: str) -> None:
-    """PostgreSQL keeps none; what comes from outside has it replaced before."""
-    with closing(Store(url)) as store, pytest.raises(NotStorable, match="NUL"):
-        store.letters.note_table("v" * 64, "a\0b", NOW)
+    """PostgreSQL keeps none; what comes from outside has it replaced before. What is only looked
+    for is not found, as with SQLite."""
+    with closing(Store(url)) as store:
+        with pytest.raises(NotStorable, match="NUL"):
+            store.letters.note_table("v" * 64, "a\0b", NOW)
+        assert store.queries.table("a\0b") is None
+        assert not store.search.has_destination("a\0b")
 
 
 def test_a_server_that_is_away(tmp_path: Path, postgresql: PostgresqlServer) -> None:
