@@ -221,21 +221,21 @@ def test_a_server_that_is_away(tmp_path: Path, postgresql: PostgresqlServer) -> 
 def test_a_connection_that_was_closed(url: str) -> None:
     """After a restart of the server the next statement has a new connection; one in the middle of a
     transaction fails, and the transaction is undone."""
-    end = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+    def end_all() -> None:
+        while by_hand(url, f"SELECT pg_terminate_backend(pid) {others}"):
+            time.sleep(0.05)
 
     def cut_in_the_middle(database: Database) -> None:
         with database.write() as session:
             session.connection()
-            by_hand(url, end)
+            end_all()
             session.connection().exec_driver_sql("SELECT 1")
 
     with closing(Store(url)) as store, closing(Database(url)) as database:
         store.letters.add([stored_letter("one")])
-        by_hand(url, end)
-        time.sleep(0.1)
+        end_all()
         store.letters.add([stored_letter("two")])
         with pytest.raises(StoreUnreachable):
             cut_in_the_middle(database)
