@@ -271,6 +271,35 @@ def test_a_fault_is_named(lived: tuple[Store, Head], key: bytes, database: Path)
     assert fault.endswith("messages was changed: private_hash")
 
 
+NEWEST = "(SELECT max(sequence) FROM journal)"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        f"UPDATE journal SET hash = 'no bytes' WHERE sequence = {NEWEST}",
+        f"UPDATE journal SET hash = 10000000000000 WHERE sequence = {NEWEST}",
+        (
+            "INSERT INTO journal SELECT 9223372036854775807, at, kind, subject, facts, NULL, NULL, "
+            f"hash FROM journal WHERE sequence = {NEWEST}"
+        ),
+    ],
+    ids=["text for a hash", "a number for a hash", "the highest number"],
+)
+def test_an_edit_of_the_newest_row_stops_no_letter(
+    edit: str, lived: tuple[Store, Head], key: bytes, database: Path
+) -> None:
+    """Letters are stored as before, also after another start, and the edit is found."""
+    store, head = lived
+    with by_hand(database) as connection:
+        connection.execute(edit)
+    assert store.letters.add([stored_letter("later")]).new
+    again = Store(f"sqlite:///{database}")
+    assert again.letters.add([stored_letter("after another start")]).new
+    again.close()
+    assert faults(database, [head], key)
+
+
 def test_a_foreign_key_signs_nothing(lived: tuple[Store, Head], tmp_path: Path) -> None:
     """Heads that somebody else has signed are found by the key, and a changed head is refused."""
     store, head = lived

@@ -177,8 +177,8 @@ def rows_by_number(
     """Yield number, subject, key and state of the rows of a table with these row numbers."""
     some, words = json.dumps(list(numbers)), words_of(connection)
     these = f"r.{words.row_number(binding.table)} IN ({words.numbers}){words.in_order}"
-    # plain tuples: SQLAlchemy's rows cost as much as reading them
     end = 2 + len(binding.key)
+    # plain tuples: SQLAlchemy's rows cost as much as reading them
     for row in _rows(connection, binding, these, (some,)).cursor:
         yield row[0], str(row[1]), row[2:end], state_of(binding, row[end:])
 

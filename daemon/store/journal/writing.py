@@ -51,7 +51,11 @@ _KINDS = (
     ("events", "", "event"),
 )
 """What a row is called by what it has; the first that applies."""
-_NEWEST = "SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1"
+_MOST = 2**62
+"""No row gets so high a number. One that somebody else has given is not continued from."""
+_NEWEST = (
+    f"SELECT sequence, hash FROM journal WHERE sequence < {_MOST} ORDER BY sequence DESC LIMIT 1"  # noqa: S608  # our own number
+)
 _INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SALTS = (
     "SELECT subject, salt, body_salt FROM journal "
@@ -155,7 +159,10 @@ def append(connection: Any, rows: Iterable[NewRow]) -> None:
 def newest(connection: Any) -> tuple[int, bytes]:
     """Return the sequence and the hash of the newest row; those before the first if none is."""
     row = connection.exec_driver_sql(_NEWEST).first()
-    return (int(row[0]), bytes(row[1])) if row else (0, BEFORE_FIRST)
+    if row is None:
+        return 0, BEFORE_FIRST
+    # what somebody else has put there must not stop letters; `journal verify` names the row
+    return int(row[0]), row[1] if isinstance(row[1], bytes) else BEFORE_FIRST
 
 
 def _by_subject(connection: Any, notes: Iterable[Note]) -> dict[str, _Subject]:
