@@ -23,9 +23,9 @@ from connectors.net.settings import (
     is_safe,
     without_repeats,
 )
-from connectors.net.tls import CaFile, none_if_empty
 from daemon.core.settings import Day, Duration, OrganisationNumber, PositiveDuration
 from daemon.core.times import shifted
+from daemon.core.tls import CaFile, none_if_empty
 
 ADDRESSES = MappingProxyType(
     {

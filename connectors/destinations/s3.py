@@ -7,132 +7,42 @@ conditional put, which the server must support (`If-None-Match: *`).
 
 from __future__ import annotations
 
-import re
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Self
-from urllib.parse import urlsplit
+from typing import Annotated
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 
 from connectors.drops.destination import DropDestination
 from connectors.drops.drop import MANIFEST, STAGING, Seen
 from connectors.drops.settings import DropSettings
-from connectors.net.diagnostics import Timeout
-from connectors.net.settings import need_library
-from connectors.net.tls import CaFile
+from daemon.core.buckets import BucketAccess, BucketConnection, bucket_prefix
 from daemon.core.errors import TemporaryFailure
 from daemon.core.ports import Destination
-from daemon.core.settings import SecretFile
 
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig, S3Store
-
-_NO_PROXY = "http://127.0.0.1:9"
-_ALL_HOSTS = "*,0.0.0.0/0,::/0"
 _PIECE = 5 << 20
 """Larger files are uploaded in pieces of this size, the smallest that S3 accepts, and copied by the
 server.
 """
 
 
-def _checked_prefix(prefix: str) -> str:
-    if not re.fullmatch(
-        r"(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*/)*(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*)?", prefix
-    ):
-        raise ValueError(
-            f"is not a valid prefix: {prefix!r}; write plain names with / between "
-            'them, such as "post/inn"'
-        )
-    return prefix.strip("/")
-
-
-def _checked_endpoint(url: str) -> str:
-    if url and (
-        not url.startswith(("https://", "http://")) or not urlsplit(url).hostname or "@" in url
-    ):
-        raise ValueError(
-            "is not a valid server address; write https:// and its name, or leave it empty for "
-            "Amazon's"
-        )
-    return url
-
-
-class Settings(DropSettings):
+class Settings(BucketAccess, DropSettings):
     """`[destination.NAME]` with `type = "s3"`."""
 
     bucket: str
-    prefix: Annotated[str, AfterValidator(_checked_prefix)] = ""
+    prefix: Annotated[str, AfterValidator(bucket_prefix)] = ""
     """The prefix of the names in the bucket, as a folder."""
-    endpoint: Annotated[str, AfterValidator(_checked_endpoint)] = ""
-    """The server; empty for Amazon's. Unencrypted if the address begins with `http://`."""
-    region: str = "eu-north-1"
-    access_key_id: str
-    secret_key_file: SecretFile
-    ca_file: CaFile = None
-    timeout: Timeout = timedelta(seconds=60)
-    """For each request, including the library's own retries."""
 
     @property
     def place(self) -> str:
         """The bucket and the prefix."""
         return "/".join(each for each in (f"s3://{self.bucket}", self.prefix) if each)
 
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        need_library("obstore", "s3")
-        return self
-
 
 def connect(name: str, settings: Settings) -> Destination:
     """Return a drop under `settings.prefix` of the bucket."""
     drop = S3Drop(settings)
     return DropDestination(name, settings, lambda: nullcontext(drop))
-
-
-def _store(settings: Settings) -> S3Store:
-    from obstore.store import S3Store
-
-    return S3Store(
-        settings.bucket,
-        prefix=settings.prefix or None,
-        config={
-            "region": settings.region,
-            "access_key_id": settings.access_key_id,
-            "secret_access_key": settings.secret_key_file.value,
-            **({"endpoint": settings.endpoint} if settings.endpoint else {}),
-        },
-        client_options={
-            "timeout": settings.timeout,
-            "connect_timeout": settings.timeout,
-            "allow_http": settings.endpoint.startswith("http://"),
-            **_proxy_options(settings),
-            **(
-                {"root_certificate": settings.ca_file.read_bytes().removeprefix(BOM_UTF8)}
-                if settings.ca_file
-                else {}
-            ),
-        },
-        retry_config={"max_retries": 2, "retry_timeout": settings.timeout},
-    )
-
-
-def _address(settings: Settings) -> str:
-    return settings.endpoint or f"https://s3.{settings.region}.amazonaws.com"
-
-
-def _proxy_options(settings: Settings) -> ClientConfig:
-    """Return the options for the proxy, or for none.
-
-    Without any, the library would take the environment's; an address that is never used because
-    all hosts are excepted keeps it from that.
-    """
-    proxy = settings.proxies.of(_address(settings))
-    if proxy:
-        return {"proxy_url": proxy.secret_url}
-    return {"proxy_url": _NO_PROXY, "proxy_excludes": _ALL_HOSTS}
 
 
 class S3Drop:
@@ -143,10 +53,10 @@ class S3Drop:
 
     def __init__(self, settings: Settings) -> None:
         self.place = settings.place
-        self._bucket = settings.bucket
-        self._server = settings.endpoint or f"S3 in {settings.region}"
-        self._through = settings.proxies.through(_address(settings))
-        self._store = _store(settings)
+        self._bucket = BucketConnection(
+            settings.bucket, settings.prefix, settings, settings.proxies
+        )
+        self._store = self._bucket.open()
 
     def look(self, path: str) -> Seen | None:
         """Return what has this name; a folder exists as long as something is in it."""
@@ -288,27 +198,4 @@ class S3Drop:
         except passed:
             raise
         except (BaseError, OSError, ValueError) as error:
-            raise TemporaryFailure(self._in_plain_words(error)) from error
-
-    def _in_plain_words(self, error: Exception) -> str:
-        from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
-        if isinstance(error, FileNotFoundError):
-            return (
-                f"{self._server} has no bucket {self._bucket}, or lost a file in it; check "
-                "bucket and endpoint"
-            )
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-            return (
-                f"{self._server} refuses the bucket {self._bucket}; check access_key_id, "
-                "secret_key_file and the key's rights"
-            )
-        return (
-            f"the bucket {self._bucket} of {self._server} cannot be used "
-            f"({type(error).__name__}); check that the server runs{self._and_proxy}"
-        )
-
-    @property
-    def _and_proxy(self) -> str:
-        """The rest of a remedy, where requests go through a proxy."""
-        return f"; it is called {self._through}, so check that as well" if self._through else ""
+            raise TemporaryFailure(self._bucket.trouble(error)) from error

@@ -22,12 +22,13 @@ from connectors.drops.settings import DropSettings, Mode
 from connectors.drops.sftp_session import SftpServer, SftpSession
 from connectors.net.diagnostics import Timeout
 from connectors.net.known_hosts import KnownHosts, read_known_hosts
-from connectors.net.settings import Host, need_library
-from connectors.net.tls import none_if_empty
+from connectors.net.settings import Host
 from daemon.core.errors import TemporaryFailure
 from daemon.core.key_forms import private_block, wrong_form
+from daemon.core.optional_libraries import need_library
 from daemon.core.ports import Destination
 from daemon.core.settings import FilePath, SecretFile
+from daemon.core.tls import none_if_empty
 
 if TYPE_CHECKING:
     import asyncssh

@@ -23,8 +23,9 @@ from connectors.drops.drop import STAGING, Seen, into_folders, unfit, unfit_for_
 from connectors.drops.local import REMEDIES
 from connectors.drops.settings import DropSettings
 from connectors.net.diagnostics import Timeout
-from connectors.net.settings import Host, need_library
+from connectors.net.settings import Host
 from daemon.core.errors import TemporaryFailure
+from daemon.core.optional_libraries import need_library
 from daemon.core.ports import Destination
 from daemon.core.settings import SecretFile
 

@@ -25,7 +25,6 @@ from connectors.net.proxy_problem import ProxyProblem
 from connectors.net.safe_client import CallFailed, RequestBody, SafeClient
 from connectors.net.settings import WebAddress
 from connectors.net.status import Remedies, judge
-from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
 from connectors.webhooks.event import alert_event, cloud_event, sample_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
 from daemon.core.durations import duration
@@ -33,6 +32,7 @@ from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
 from daemon.core.settings import DestinationSettings, FilePath, SecretFile, opens_secrets
+from daemon.core.tls import CaFile, none_if_empty, tls_context, why_no_proof
 
 _READ_AT_MOST = 64 * 1024
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from connectors.drops.names import DEFAULT_TEMPLATE, checked_template
-from connectors.net.settings import need_library
 from daemon.core.durations import duration
+from daemon.core.optional_libraries import need_library
 from daemon.core.settings import DestinationSettings
 
 _FLAT_MARKER = ".ready"

@@ -18,10 +18,10 @@ from connectors.mail.conversation import STEPS, Conversation, EncryptedConversat
 from connectors.mail.replies import ACCEPTED, NEEDS_LOGIN, SmtpRefusal, Stage
 from connectors.net.diagnostics import Timeout, explain_error, is_host, remedy_for
 from connectors.net.socket_deadline import SocketDeadline
-from connectors.net.tls import CaFile, tls_context
 from daemon.core.durations import duration
 from daemon.core.errors import TemporaryFailure
 from daemon.core.settings import DestinationSettings, SecretFile
+from daemon.core.tls import CaFile, tls_context
 
 _REFUSED = range(500, 600)
 _CLOSED = "it closed the connection before it had answered"

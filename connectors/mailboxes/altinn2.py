@@ -35,15 +35,14 @@ from connectors.net.diagnostics import Timeout
 from connectors.net.settings import (
     HttpMailboxSettings,
     all_or_duration,
-    need_library,
     without_repeats,
 )
-from connectors.net.tls import CaFile, tls_context
 from connectors.soap.call import SoapCaller
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.core.model import Letter, LetterRef, Part, PartState
+from daemon.core.optional_libraries import need_library
 from daemon.core.ports import Channel, Finding, Listing
 from daemon.core.settings import (
     Duration,
@@ -52,6 +51,7 @@ from daemon.core.settings import (
     SecretFile,
 )
 from daemon.core.times import shifted
+from daemon.core.tls import CaFile, tls_context
 
 _SPOOLED_LETTERS = 16
 _REFUSAL_LASTS = timedelta(minutes=10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from datetime import timedelta
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -60,15 +59,6 @@ def is_safe(url: str) -> bool:
     if parts.scheme == "https":
         return bool(parts.hostname)
     return parts.scheme == "http" and is_loopback(parts.hostname or "")
-
-
-def need_library(module: str, extra: str) -> None:
-    """Raise ValueError if an optional library is not installed."""
-    if importlib.util.find_spec(module) is None:
-        raise ValueError(
-            "needs a library that is not installed; install the wheel with its extra: pip "
-            f"install '<the wheel>[{extra}]'"
-        )
 
 
 def _checked_host(text: str) -> str:

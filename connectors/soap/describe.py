@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from connectors.net.settings import need_library
 from connectors.soap.answer_fields import reference_of, status_of
 from connectors.soap.call import CallFailed, SoapCaller
 from connectors.soap.fields import GROUPS
@@ -22,6 +21,7 @@ from connectors.soap.mtom import XMIME
 from connectors.soap.shape import Kind, Node, Operation, operations
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, open_wsdl
 from daemon.core.errors import OperatorError
+from daemon.core.optional_libraries import need_library
 from daemon.core.proxies import environment_proxies
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from pydantic import (
 )
 
 from connectors.net.diagnostics import Timeout, is_loopback
-from connectors.net.settings import WebAddress, need_library
-from connectors.net.tls import CaFile, none_if_empty, proof_fault, tls_context, why_no_proof
+from connectors.net.settings import WebAddress
 from connectors.soap.contract import Contract, open_contract
 from connectors.soap.mapping import OPEN
 from connectors.soap.security import check_pair
 from connectors.soap.wsdl import is_web
 from daemon.core.durations import duration
+from daemon.core.optional_libraries import need_library
 from daemon.core.settings import (
     DestinationSettings,
     FilePath,
@@ -32,6 +32,7 @@ from daemon.core.settings import (
     base_folder,
     opens_secrets,
 )
+from daemon.core.tls import CaFile, none_if_empty, proof_fault, tls_context, why_no_proof
 
 _LEFT_OPEN = f"${OPEN}"
 

@@ -250,6 +250,15 @@ def _opened_secret(name: str, info: ValidationInfo) -> Secret:
     path = Path(credentials, name) if credentials else Path()
     if not (credentials and path.is_file()):
         path = base_folder(info) / at_home(Path(name))
+    return _opened(name, path)
+
+
+def open_secret(secret: Secret) -> Secret:
+    """Return the secret, read now if it is closed. Raises ValueError with a remedy."""
+    return _opened(str(secret.path), secret.path) if secret.is_closed else secret
+
+
+def _opened(name: str, path: Path) -> Secret:
     try:
         return Secret(path, secret_text(read_bounded(path), path))
     except OSError as error:
