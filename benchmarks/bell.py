@@ -39,7 +39,7 @@ from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Reconciliation
 from daemon.routing.table import parse_table
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 
 _RESOURCE = "eformidling-dpv-administrasjon"
 _HOUSE = "974760673"
@@ -201,7 +201,7 @@ def intake_of(folder: Path, store: Store, clock: Callable[[], datetime]) -> Inta
     table = parse_table(_TABLE, "routing.toml", ["erp"])
     store.letters.note_table(table.version, table.text, clock())
     fetcher = Fetcher(
-        store=store, content=ContentStore(folder / "content"), table=lambda: table, clock=clock
+        store=store, content=ContentFolder(folder / "content"), table=lambda: table, clock=clock
     )
     return Intake(
         store=store,

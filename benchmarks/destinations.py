@@ -27,7 +27,7 @@ from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import TABLE, active_snapshot, stored_letter
 
 _SLOW = 20.0  # seconds
@@ -67,7 +67,7 @@ def _rate(letters: int, others: Mapping[str, Destination]) -> float:
         (folder / "drop").mkdir()
         store, content = (
             Store(f"sqlite:///{folder / 'postmottak.db'}"),
-            ContentStore(folder / "content"),
+            ContentFolder(folder / "content"),
         )
         content.put([b"pdf"])
         store.letters.note_table(TABLE.version, TABLE.text, datetime.now(UTC))
@@ -83,7 +83,7 @@ def _rate(letters: int, others: Mapping[str, Destination]) -> float:
 
 
 def _time_to_deliver(
-    store: Store, content: ContentStore, places: dict[str, Destination], drop: Path, letters: int
+    store: Store, content: ContentFolder, places: dict[str, Destination], drop: Path, letters: int
 ) -> float:
     stopping = threading.Event()
     dispatch = Dispatch(

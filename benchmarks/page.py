@@ -35,7 +35,7 @@ from daemon.runtime.clock import utc_now
 from daemon.service import stack
 from daemon.store import Store, StoredLetter
 from daemon.store.changes import FollowedTable
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.users import Actor, RoleGrant
 
 _LETTERS = 100_000
@@ -122,7 +122,7 @@ def _pages(folder: Path, store: Store) -> Iterator[Figure]:
     (folder / "postmottak.toml").write_text(_CONFIGURATION, encoding="utf-8")
     (folder / "routing.toml").write_text(_ROUTING, encoding="utf-8")
     (folder / "drop").mkdir()
-    ContentStore(folder / "content")
+    ContentFolder(folder / "content")
     grants = [RoleGrant(role=each) for each in ("reader", "operator", "router", "admin")]
     store.users.add("kari", _NOW, Actor(name="benchmark"), grants=grants)
     cookie = f"{COOKIE}={store.sessions.begin('kari', '127.0.0.1', utc_now())}"

@@ -177,10 +177,16 @@ def backup(
     if json:
         print_json(made)
     else:
-        typer.echo(
-            f"{counted(made.messages, 'letter')} and {counted(made.files, 'file')} saved in "
-            f"{folder} and verified"
-        )
+        if made.content:
+            typer.echo(
+                f"{counted(made.messages, 'letter')} saved in {folder}, without attachments: these "
+                f"{counted(made.files, 'file')} are in {made.content}, which must keep them itself"
+            )
+        else:
+            typer.echo(
+                f"{counted(made.messages, 'letter')} and {counted(made.files, 'file')} saved in "
+                f"{folder} and verified"
+            )
         if made.unchanged:
             typer.echo(
                 f"{counted(made.unchanged, 'file')} of these an earlier backup had; to read and "

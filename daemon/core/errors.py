@@ -6,11 +6,13 @@
     │   └── NotFound             no such message, delivery or destination
     ├── StoreError               the database, the disk or the fork server; exit code 4
     │   ├── DiskFull             nothing new is fetched until there is room
+    │   │   └── StorageUnreachable   nothing new is fetched until the bucket of content answers
     │   ├── StoreBusy            another program has a lock; the service waits, a command gives up
     │   ├── StoreUnreachable     no connection to PostgreSQL, or only to a standby; it may pass
     │   └── WorkerLost           the fork server, which starts worker processes, has ended
     ├── NotStorable              one letter that the database rejects as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
+    │   └── ContentUnavailable   they cannot be had now; try later
     ├── MailboxError             the server of a mailbox
     │   ├── MailboxUnavailable   unreachable or not making sense now; try later
     │   ├── AccessRefused        a right is missing; someone must grant it
@@ -82,6 +84,13 @@ class DiskFull(StoreError):
     """
 
 
+class StorageUnreachable(DiskFull):
+    """The bucket of the content store cannot be reached, or refuses to be used.
+
+    The service waits, as for room: nothing is lost, and letters are asked for again.
+    """
+
+
 class StoreBusy(StoreError):
     """Another program locks the database for longer than the caller waits.
 
@@ -110,6 +119,10 @@ class NotStorable(PostmottakError):
 
 class ContentMissing(PostmottakError):
     """The bytes of one attachment are missing from the content store."""
+
+
+class ContentUnavailable(ContentMissing):
+    """The bytes of one attachment cannot be had now, because their bucket cannot be reached."""
 
 
 class MailboxError(PostmottakError):

@@ -14,8 +14,8 @@ from daemon.core.model import Letter, LetterRef
 from daemon.core.ports import Channel
 from daemon.intake.fetch import Done, Fetched, Fetcher, Steps, advance, as_fetched
 from daemon.intake.new_letter import MarkPolicies
-from daemon.store.content import ContentFile, ContentStore
-from daemon.store.staging import Staged
+from daemon.store.content import ContentStore
+from daemon.store.staging import ContentFile, Staged
 
 
 class _UnderWay(NamedTuple):

@@ -2,7 +2,8 @@
 
     FOLDER/postmottak.db     the database as it was when the backup began
     FOLDER/content/          the attachments' bytes; hard links where the file system allows it, to
-                             the store or to the newest backup in the same parent folder
+                             the store or to the newest backup in the same parent folder. Missing
+                             where they are in a bucket, which its own versions keep
     FOLDER/journal-head.json the signed head of its journal; missing if there is no key to sign with
     FOLDER/backup.json       written last: a folder without it is not a backup
 
@@ -15,9 +16,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from daemon.core.callbacks import do_nothing
@@ -33,6 +36,7 @@ from daemon.maintenance.earlier_backup import (
 from daemon.maintenance.integrity import IntegrityReport, Report, check_store
 from daemon.store import Store
 from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.journal.key import key_path, read_key
 from daemon.store.snapshot import take_snapshot
 from daemon.store.sqlite_file import BESIDE, copy_database, corruption, roll_back
@@ -51,6 +55,8 @@ class Backup:
     files: int
     faults: tuple[str, ...] = ()
     """Files that were missing or damaged in the store already."""
+    content: str = ""
+    """The bucket that has the attachments; empty if they are in the backup."""
     unchanged: int = 0
     """Files that the newest backup beside this one had verified, and that were not read again."""
 
@@ -100,9 +106,22 @@ class _Making:
         store = Store(f"sqlite:///{self.folder / _DATABASE}")
         try:
             store.sessions.end_everywhere()  # a restored store logs nobody in
-            copies = ContentStore(self.folder / CONTENT)
-            unchanged = self._copy(store, copies)
-            found = self._check(store, copies)
+            unchanged = 0
+            if isinstance(self.content, ContentFolder):
+                copies = ContentFolder(self.folder / CONTENT)
+                unchanged = self._copy(store, self.content, copies)
+                found = self._check(store, copies)
+            else:
+                sync(self.folder)
+                found = self._sound(
+                    check_store(
+                        self.folder / _DATABASE,
+                        store,
+                        self.content,
+                        self.report,
+                        _listed(self.content),
+                    )
+                )
             messages = store.queries.counts().messages
             self._write_head(store, now)
         finally:
@@ -114,6 +133,7 @@ class _Making:
             messages=messages,
             files=found.files,
             faults=tuple(found.faults),
+            content="" if isinstance(self.content, ContentFolder) else self.content.place,
             unchanged=unchanged,
         )
         sync(self.folder.absolute().parent)
@@ -128,12 +148,12 @@ class _Making:
             with new_file(self.folder / _HEAD, 0o600) as file:
                 file.write(head.text().encode())
 
-    def _copy(self, store: Store, copies: ContentStore) -> int:
+    def _copy(self, store: Store, content: ContentFolder, copies: ContentFolder) -> int:
         """Copy or link each file. Returns how many the earlier backup had."""
         unchanged = 0
         for number, (sha256, _) in enumerate(store.retention.all_needed()):
             self.report(f"copying the attachments, {number} copied")
-            stored, copy = self.content.path(sha256), copies.path(sha256)
+            stored, copy = content.path(sha256), copies.path(sha256)
             if self.earlier and self.earlier.take_over(sha256, stored, copy):
                 unchanged += 1
                 continue
@@ -143,11 +163,15 @@ class _Making:
         sync(self.folder)
         return unchanged
 
-    def _check(self, store: Store, copies: ContentStore) -> IntegrityReport:
+    def _check(self, store: Store, copies: ContentFolder) -> IntegrityReport:
         def is_known(sha256: str) -> bool:
             return bool(self.earlier and self.earlier.has(sha256, copies.path(sha256)))
 
-        found = check_store(self.folder / _DATABASE, store, copies, self.report, is_known)
+        return self._sound(
+            check_store(self.folder / _DATABASE, store, copies, self.report, is_known)
+        )
+
+    def _sound(self, found: IntegrityReport) -> IntegrityReport:
         if found.corruption:
             raise StoreError(
                 f"the database {self.database} is damaged: {found.corruption[0]}; run `postmottak "
@@ -165,7 +189,7 @@ def restore_backup(
     rename, so an interrupted restore can be repeated. With `replace`, an existing database is moved
     aside, to a name with the time; nothing is removed. Raises OperatorError or StoreError.
     """
-    _check_backup(folder)
+    _check_backup(folder, content)
     # a journal without its database is a remnant, and is always moved aside
     if database.exists() and not replace:
         raise OperatorError(
@@ -180,7 +204,7 @@ def restore_backup(
         ) from error
     store = Store(f"sqlite:///{database}")
     try:
-        return check_store(database, store, content)
+        return check_store(database, store, content, is_known=_listed(content))
     finally:
         store.close()
 
@@ -212,14 +236,40 @@ def _put_aside(database: Path, now: datetime) -> None:
             database.with_name(database.name + end).rename(database.with_name(name + end))
 
 
-def _check_backup(folder: Path) -> None:
+def _listed(content: ContentStore) -> Callable[[str], bool]:
+    """Return what says that bytes are there and need not be read: those that a bucket lists.
+
+    A bucket compares what it keeps with its checksums itself, and to read it all costs money.
+    """
+    if isinstance(content, ContentFolder):
+        return lambda _: False
+    kept = lru_cache(maxsize=1)(content.kept)
+    return lambda sha256: sha256 in kept(sha256[:2])
+
+
+def _check_backup(folder: Path, content: ContentStore) -> None:
     if not (folder / MANIFEST).is_file():
         raise OperatorError(
             f"{folder} is not a backup, or not a complete one: it has no {MANIFEST}; name "
             "another folder"
         )
+    bucket = _bucket_of(folder / MANIFEST)
+    if bucket and isinstance(content, ContentFolder):
+        raise OperatorError(
+            f"the attachments of the backup {folder} are in {bucket}, and [store] content is a "
+            f'folder; write content = "{bucket}", or the address of a copy of it'
+        )
     if found := corruption(folder / _DATABASE):
         raise OperatorError(f"the database in {folder} is damaged: {found[0]}; take another backup")
+
+
+def _bucket_of(manifest: Path) -> str:
+    """Return the bucket that has a backup's attachments; empty if they are in the backup."""
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        return str(found.get("content", ""))
+    except (ValueError, AttributeError) as error:
+        raise OperatorError(f"{manifest} is damaged; take another backup") from error
 
 
 def _make_empty(folder: Path) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from daemon.core.errors import DiskFull, NotFound, StoreBusy
+from daemon.core.errors import ContentUnavailable, DiskFull, NotFound, StoreBusy
 from daemon.core.rights import UserAccess
 from daemon.page.assets import Assets
 from daemon.page.context import Page, logged_path, named_by_proxy, note_too_many, page_of
@@ -60,6 +60,7 @@ _RETRY_AFTER = "5"  # seconds
 _PASSING: Mapping[type[Exception], str] = {
     StoreBusy: "busy",
     DiskFull: "full",
+    ContentUnavailable: "content",
     SearchTooSlow: "slow",
     SearchFault: "search",
 }

@@ -27,6 +27,7 @@ from daemon.service import plugins
 from daemon.service.store_access import lock_of, refuse_hidden_store, store_exists
 from daemon.store import Store
 from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 
 utc_now = clock.utc_now
 """Returns the time of this machine's clock."""
@@ -139,7 +140,7 @@ def open_store(configuration: Configuration) -> Store:
 
 def open_content(configuration: Configuration) -> ContentStore:
     """Open the attachments' bytes alone. Raises StoreError."""
-    return ContentStore(configuration.store.content)
+    return ContentFolder(configuration.store.content)
 
 
 def table_of(store: Store, version: str) -> Table:

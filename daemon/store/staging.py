@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.core.durable_files import write_all
+from daemon.core.errors import DiskFull, StoreError
 from daemon.core.file_kinds import HEAD
 from daemon.core.file_owner import inherit
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LARGE = 8 << 20
 """Bytes of a file that is synced at once, so that smaller ones need not wait for it later."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What the system says when it has no space, open files or memory left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +49,11 @@ class Staged:
 class StagingFile:
     """Takes the bytes of one file, and hashes them. For one thread. All methods raise OSError."""
 
-    def __init__(self, folder: Path, failures: int, writer: str = "") -> None:
-        self._failures = failures
+    def __init__(
+        self, folder: Path, failures: int, writer: str = "", *, early_sync: bool = True
+    ) -> None:
+        """Create the file; with `early_sync`, a large one is synced at its end."""
+        self._failures, self._early_sync = failures, early_sync
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         self._size, self._head = 0, b""
         self._temporary = f"{folder}/{writer}{secrets.token_hex(8)}"
@@ -63,7 +72,7 @@ class StagingFile:
     def end(self) -> Staged:
         """Return what was written. If that fails, nothing is left."""
         try:
-            if self._size >= _LARGE:
+            if self._early_sync and self._size >= _LARGE:
                 os.fsync(self._descriptor)
         except OSError:
             self.discard()
@@ -83,3 +92,44 @@ class StagingFile:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+class ContentFile:
+    """A file that is being written. Its methods raise StoreError and DiskFull. For one thread."""
+
+    def __init__(
+        self, file: StagingFile, errors_named: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._file, self._errors_named = file, errors_named
+
+    def write(self, chunk: bytes) -> None:
+        """Add a piece."""
+        with self._errors_named():
+            self._file.write(chunk)
+
+    def end(self) -> Staged:
+        """Return what was written."""
+        with self._errors_named():
+            return self._file.end()
+
+    def discard(self) -> None:
+        """Remove what was written. May be called twice."""
+        with self._errors_named():
+            self._file.discard()
+
+
+@contextmanager
+def errors_named(what: str) -> Iterator[None]:
+    """Raise DiskFull or StoreError for an OSError; `what` says what could not be done."""
+    try:
+        yield
+    except OSError as error:
+        kind = DiskFull if error.errno in FULL else StoreError
+        raise kind(f"{what}: {error.strerror}") from error
+
+
+def remove_files(folder: Path, writer: str) -> None:
+    """Remove the half-written files whose names begin with `writer`; not the folders of others."""
+    for leftover in folder.iterdir():
+        if leftover.name.startswith(writer) and not leftover.is_dir():
+            leftover.unlink(missing_ok=True)

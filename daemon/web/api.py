@@ -22,22 +22,30 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from daemon.core.document import LetterDocument, body_name, letter_document
-from daemon.core.errors import NotFound, StoreBusy, StoreError
+from daemon.core.errors import (
+    ContentMissing,
+    ContentUnavailable,
+    NotFound,
+    StoreBusy,
+    StoreError,
+)
 from daemon.core.model import KEPT_STATES, Attachment, DeliveryState, Message
 from daemon.store import LetterCopy, SeveralCopies, Store, wait_limit
 from daemon.store.content import ContentStore
 from daemon.web.description import describe
 from daemon.web.digests import digest_headers, digest_headers_of
+from daemon.web.held_file import HeldFileResponse
 from daemon.web.list_cursor import cursor_place, cursor_text
 from daemon.web.person_answers import PersonAnswer, acknowledge_for, person_of
 from daemon.web.problem_details import ErrorsAsProblems, problem, unexpected_failure
@@ -160,17 +168,28 @@ class Api:
             raise NotFound(f"the letter has no attachment {which!r}")
         if found.state not in KEPT_STATES or not found.sha256:
             return problem(410, f"the attachment is not here: {found.state}")
-        path = self.content.path(found.sha256)
-        if not await run_in_threadpool(path.is_file):
-            return problem(500, "the attachment's file is missing; `postmottak db check` shows it")
         headers = {
             "X-Content-Type-Options": "nosniff",
             "Digest": f"sha-256={found.sha256}",  # what it was before RFC 9530; clients may read it
             **digest_headers(request, found.sha256),
         }
-        return FileResponse(
-            path, media_type=found.media_type, filename=found.safe_name, headers=headers
-        )
+        try:
+            return await run_in_threadpool(
+                partial(
+                    HeldFileResponse,
+                    self.content,
+                    found.sha256,
+                    media_type=found.media_type,
+                    filename=found.safe_name,
+                    headers=headers,
+                )
+            )
+        except ContentUnavailable:
+            return problem(
+                503, "the attachment cannot be had now", headers={"Retry-After": str(WAIT)}
+            )
+        except ContentMissing:
+            return problem(500, "the attachment's file is missing; `postmottak db check` shows it")
 
     def _find(self, request: Request) -> tuple[Message, list[Attachment]]:
         with wait_limit(_ANSWERS_WITHIN):

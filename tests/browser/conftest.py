@@ -32,7 +32,7 @@ from benchmarks.loopback import free_port
 from daemon.core.coverage import CoverageFinding, FindingKind
 from daemon.runtime.clock import utc_now
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.users import Actor, RoleGrant
 from tests.browser.letters import CONFIGURATION, ROUTING, fill
 
@@ -92,7 +92,7 @@ def serving(folder: Path, web: str = "") -> Iterator[Site]:
     (folder / "postmottak.toml").write_text(text, encoding="utf-8")
     (folder / "routing.toml").write_text(ROUTING, encoding="utf-8")
     store = Store(f"sqlite:///{folder / 'postmottak.db'}")
-    fill(store, ContentStore(folder / "content"), utc_now())
+    fill(store, ContentFolder(folder / "content"), utc_now())
     store.coverage.note("altinn", (FindingKind.RIGHT,), [_lost_right()], utc_now())
     grants = [RoleGrant(role=each) for each in _ALL]
     store.users.add("kari", utc_now(), Actor(name="test"), grants=grants)

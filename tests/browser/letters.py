@@ -15,7 +15,7 @@ from daemon.core.model import (
 )
 from daemon.routing.table import parse_table
 from daemon.store import Store, StoredLetter
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 
 CONFIGURATION = """\
 [store]
@@ -90,7 +90,7 @@ PEOPLE = {
 PDF = b"%PDF-1.4\n%%EOF\n"
 
 
-def fill(store: Store, content: ContentStore, now: datetime, count: int = 60) -> None:
+def fill(store: Store, content: ContentFolder, now: datetime, count: int = 60) -> None:
     """Store letters: one a day, the newest of today; some wait, some are dead."""
     table = parse_table(ROUTING, "routing.toml", ("erp", "arkiv"))
     store.letters.note_table(table.version, table.text, now)

@@ -29,7 +29,7 @@ from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake, IntakeSummary
 from daemon.routing.table import Table, parse_table
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.connectors.soap_tools import settings as soap_settings
 from tests.unit.conftest import active_snapshot
 
@@ -116,7 +116,7 @@ def odd_world(base: Path, start_from: str = "all") -> Iterator[World]:
         stack.callback(mailbox.close)
         store = Store(f"sqlite:///{base / 'postmottak.db'}")
         stack.callback(store.close)
-        table, content = routing_table(), ContentStore(base / "content")
+        table, content = routing_table(), ContentFolder(base / "content")
         store.letters.note_table(table.version, table.text, utc_now())
         destinations = _destinations(base, stack)
         fetcher = Fetcher(store=store, content=content, table=lambda: table, clock=utc_now)

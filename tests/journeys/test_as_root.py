@@ -28,7 +28,7 @@ import postmottak
 postmottak.find_modules()
 from daemon.runtime.owner import become_owner_of
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.lock import InstanceLock
 folder = Path(sys.argv[1])
 become_owner_of(folder)  # this Python may lie where only root can read it
@@ -43,7 +43,7 @@ lock = InstanceLock(folder / "postmottak.db", folder / "content")
 store = Store(f"sqlite:///{folder / 'postmottak.db'}")
 now = datetime.now(UTC)
 store.stamps.put_right(now, now, now, certain=True)
-content = ContentStore(folder / "content")
+content = ContentFolder(folder / "content")
 with content.guarded(alone=True):
     content.put([bytes([number]) * 9 for number in range(200)])
 print(store.queries.counts().messages)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 POINTS = {
-    "bytes-written": ("daemon.store.content", "ContentFile.end", "after"),
-    "bytes-published": ("daemon.store.content", "ContentStore._name", "after"),
+    "bytes-written": ("daemon.store.staging", "ContentFile.end", "after"),
+    "bytes-published": ("daemon.store.content_folder", "ContentFolder._name", "after"),
     "before-commit": ("daemon.store.letters", "Letters.add", "before"),
     "committed": ("daemon.store.letters", "Letters.add", "after"),
     "bookmark": ("daemon.store.bookmarks", "Bookmarks.save", "after"),

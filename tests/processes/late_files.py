@@ -21,7 +21,7 @@ from daemon.core.errors import PartUnavailable
 from daemon.core.model import PartState
 from daemon.intake.late_files import LateFiles
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.missing_files import MissingFiles
 from tests.unit.claiming import ENDS, LEASE
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, Clock, new_intake
@@ -29,8 +29,8 @@ from tests.unit.memory import MemoryMailbox
 from tests.unit.test_late_files import KEY, Desk
 
 STEPS = (
-    (ContentStore, "stage"),
-    (ContentStore, "publish"),
+    (ContentFolder, "stage"),
+    (ContentFolder, "publish"),
     (MissingFiles, "came"),
     (MissingFiles, "settle"),
 )
@@ -58,7 +58,7 @@ def main() -> int:
 
 def _desk(folder: Path) -> Desk:
     store, clock = Store(f"sqlite:///{folder / 'postmottak.db'}"), Clock(NOW)
-    content = ContentStore(folder / "content")
+    content = ContentFolder(folder / "content")
     desk = Desk(store, content, clock, new_intake(store, content, clock, workers=1))
     desk.mailbox = MemoryMailbox()
     desk.mailbox.publish("a", b"what was sent")

@@ -34,7 +34,7 @@ from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.dialogs import PretendTransmission
 from daemon.intake.bell_rounds import BellRounds
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.connectors.altinn3_post import ADMINISTRATION, CONFIDENTIAL, OTHER, PARTY, TAX
 from tests.connectors.dialog_post import NAV, SCOPE, DialogPost, new_mailbox, new_owner
 from tests.sweeps.report import write_section
@@ -191,7 +191,7 @@ class Proof:
         self.post, self.altinn = post, altinn
         self.store = Store(f"sqlite:///{folder / 'postmottak.db'}")
         self.store.letters.note_table(TABLE.version, TABLE.text, NOW)
-        content = ContentStore(folder / "content")
+        content = ContentFolder(folder / "content")
         self.world = BellWorld(altinn, post.client, self.store, content, folder)
         self.rounds = Rounds(post, self.store, content)
         self.office = Office(self.world, seed)

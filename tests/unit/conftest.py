@@ -46,7 +46,7 @@ from daemon.intake.poll import Intake
 from daemon.routing.table import Table, parse_table
 from daemon.runtime import library_log, log_settings
 from daemon.store import Store, StoredLetter
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.processes.postgresql import PostgresqlServer
 
 ROOT = Path(__file__).parents[2]
@@ -226,7 +226,7 @@ def _marks(message: UUID, policies: dict[MarkKind, Policy]) -> list[Mark]:
 
 def new_intake(
     store: Store,
-    content: ContentStore,
+    content: ContentFolder,
     clock: Clock,
     table: Callable[[], Table] = lambda: TABLE,
     workers: int = 8,
@@ -330,9 +330,9 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def content(tmp_path: Path) -> ContentStore:
+def content(tmp_path: Path) -> ContentFolder:
     """A content store in a folder of this test's own."""
-    return ContentStore(tmp_path / "content")
+    return ContentFolder(tmp_path / "content")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from daemon.core.model import Delivery, Outcome, delivery_id, message_id
 from daemon.core.ports import Destination
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import Clock, active_snapshot
 from tests.unit.memory import MemoryDestination
 
@@ -52,7 +52,7 @@ class Desk:
 
 
 @pytest.fixture(name="desk")
-def new_desk(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event) -> Desk:
+def new_desk(store: Store, content: ContentFolder, clock: Clock, stopping: threading.Event) -> Desk:
     """A desk at which the content of every `stored_letter` is kept."""
     content.put([b"pdf"])
 

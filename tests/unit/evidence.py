@@ -15,7 +15,7 @@ from daemon.maintenance.evidence.sealed_zip import MANIFEST, PUBLIC_KEY, SIGNATU
 from daemon.maintenance.evidence.verifying import VerifiedEvidence, verify_evidence
 from daemon.service.evidence import EvidenceSource, Exporter, export
 from daemon.store import Actor, Store, results
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.journal.key import key_path, make_key, read_key
 from tests.unit.conftest import NOW, Clock
 from tests.unit.office import LEASE, Office
@@ -50,7 +50,7 @@ class Case:
         return path
 
 
-def new_case(store: Store, content: ContentStore, clock: Clock, database: Path) -> Case:
+def new_case(store: Store, content: ContentFolder, clock: Clock, database: Path) -> Case:
     """An office with a letter to which everything happens."""
     office = Office(store, content, clock)
     make_key(key_path(database))

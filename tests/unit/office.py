@@ -17,7 +17,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.rerouting import Rerouter
 from daemon.routing.table import Table, parse_table
 from daemon.store import Changed, Store, results
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import SECRET, TAX, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
@@ -58,7 +58,7 @@ class Office:
     """A store that letters come into, and the table that is in force there."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     mailbox: MemoryMailbox = field(default_factory=lambda: MemoryMailbox(boxes=[TAX, SECRET]))
     table: Table = field(default_factory=lambda: parse_table(TEXT, "routing.toml", None))
@@ -141,7 +141,7 @@ class Office:
 
 
 @pytest.fixture(name="office")
-def new_office(store: Store, content: ContentStore, clock: Clock) -> Office:
+def new_office(store: Store, content: ContentFolder, clock: Clock) -> Office:
     """An office with its table in force."""
     office = Office(store, content, clock)
     office.put_in_force(TEXT)

@@ -11,7 +11,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import TABLE, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 from tests.unit.memory_batch import BatchMailbox
@@ -30,7 +30,7 @@ def new_mailbox(request: pytest.FixtureRequest) -> MemoryMailbox:
 @pytest.fixture(name="poll")
 def new_poll(
     store: Store,
-    content: ContentStore,
+    content: ContentFolder,
     clock: Clock,
     mailbox: MemoryMailbox,
     stopping: threading.Event,

@@ -12,7 +12,7 @@ from daemon.core.ports import Channel, Listing
 from daemon.intake.listing import abreast
 from daemon.intake.new_letter import MarkPolicies
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import TABLE, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
@@ -76,7 +76,7 @@ def test_channels_of_different_parties_come_side_by_side() -> None:
 
 
 def test_a_round_is_as_fast_as_its_calls_allow(
-    store: Store, content: ContentStore, clock: Clock
+    store: Store, content: ContentFolder, clock: Clock
 ) -> None:
     """With tokens included, a round takes at most a fifth longer than its calls need if all workers
     are always busy; in the order of parties, all workers would wait for each token."""

@@ -16,7 +16,7 @@ from daemon.core.model import message_id
 from daemon.core.parcels import Receipt
 from daemon.maintenance.backup import make_backup, restore_backup
 from daemon.store import Store, results
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.users import Actor
 from tests.unit.conftest import NOW, stored_letter
 from tests.unit.test_old_store import an_old_database  # noqa: F401  # the fixture `path`
@@ -123,7 +123,7 @@ def test_a_letter_that_is_not_here(store: Store) -> None:
 
 
 def test_it_survives_a_restart_and_is_in_the_backup(
-    store: Store, letter: UUID, database: Path, content: ContentStore, tmp_path: Path
+    store: Store, letter: UUID, database: Path, content: ContentFolder, tmp_path: Path
 ) -> None:
     """State, name and time are there when the store is opened again, and when it is restored."""
     content.put([b"pdf"])
@@ -134,7 +134,7 @@ def test_it_survives_a_restart_and_is_in_the_backup(
     assert facts(reopened, letter) == known
     reopened.close()
     make_backup(database, content, tmp_path / "backup", NOW)
-    back, copy = tmp_path / "back.db", ContentStore(tmp_path / "copy")
+    back, copy = tmp_path / "back.db", ContentFolder(tmp_path / "copy")
     restore_backup(tmp_path / "backup", back, copy, NOW, replace=False)
     restored = Store(f"sqlite:///{back}")
     assert facts(restored, letter) == known

@@ -27,7 +27,7 @@ from daemon.monitoring import alerts
 from daemon.monitoring.problems import find_problems
 from daemon.monitoring.service_problems import log_problems
 from daemon.store import results
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.web.metrics import Monitoring
 from tests.unit.alerting import KEY_LASTS, Desk, new_desk, read  # noqa: F401  # a fixture
 from tests.unit.conftest import active_snapshot, stored_letter
@@ -88,7 +88,7 @@ def test_told_once_and_its_end_once(desk: Desk) -> None:
 
 
 def test_a_collision_is_told_once(
-    desk: Desk, content: ContentStore, stopping: threading.Event
+    desk: Desk, content: ContentFolder, stopping: threading.Event
 ) -> None:
     """Letters that had to take other names are told once and together, over a restart and after the
     next one too, stay for a week, and have no end."""

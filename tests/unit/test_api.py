@@ -11,7 +11,7 @@ import pytest
 from daemon.core.model import delivery_id
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.web.api import Api
 from daemon.web.tokens import TokenGuard, TokenVerdict
 from tests.unit.conftest import NOW, Clock, stored_letter
@@ -19,7 +19,7 @@ from tests.unit.conftest import NOW, Clock, stored_letter
 TOKEN = "blåbær og mer"
 
 
-def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -> httpx.Response:
+def ask(store: Store, kept: ContentFolder, method: str, path: str, **what: Any) -> httpx.Response:
     """The API's answer to somebody with the token."""
     api = Api(
         store=store,
@@ -63,7 +63,7 @@ NO_REASON = "rejected without a reason"
     ],
     ids=lambda value: value[:24].decode("ascii", "replace") if isinstance(value, bytes) else "",
 )
-def test_odd_reasons(store: Store, content: ContentStore, body: bytes, kept: str | None) -> None:
+def test_odd_reasons(store: Store, content: ContentFolder, body: bytes, kept: str | None) -> None:
     """A reason is kept in the program's own words, or it is none; anything that is not text is
     refused, and nothing ends in an internal error."""
     letter = stored_letter("a")
@@ -76,7 +76,7 @@ def test_odd_reasons(store: Store, content: ContentStore, body: bytes, kept: str
     assert store.queries.delivery_by_id(delivery).rejection == kept
 
 
-def test_a_database_that_does_not_answer(store: Store, content: ContentStore) -> None:
+def test_a_database_that_does_not_answer(store: Store, content: ContentFolder) -> None:
     """The caller hears that it should come again, and not a word of why."""
     with store.letters._database.write() as session:
         session.connection().exec_driver_sql("DROP TABLE messages")
@@ -122,7 +122,7 @@ def test_the_right_token_is_never_locked_out(clock: Clock) -> None:
     ],
 )
 def test_a_program_says_which_person_has_a_letter(
-    store: Store, content: ContentStore, body: bytes, kept: tuple[str, str] | None
+    store: Store, content: ContentFolder, body: bytes, kept: tuple[str, str] | None
 ) -> None:
     """Who is named has it from then on; what names nobody is refused and changes nothing."""
     letter = stored_letter()
@@ -140,7 +140,7 @@ def test_a_program_says_which_person_has_a_letter(
         assert (event.user, event.about) == ("api", kept[0])
 
 
-def test_nobody_has_a_letter_that_is_not_here(store: Store, content: ContentStore) -> None:
+def test_nobody_has_a_letter_that_is_not_here(store: Store, content: ContentFolder) -> None:
     """The answer is 404, as for every other call."""
     path = f"/messages/{delivery_id(stored_letter().message.id, 'x', 1)}/acknowledge"
     assert ask(store, content, "POST", path, json={"by": "ola"}).status_code == 404

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from benchmarks.loopback import free_port
 from daemon.config.listen import Address
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.web.api import Api
 from daemon.web.limits import Limits
 from daemon.web.server import WebServer
@@ -55,7 +55,7 @@ class Running:
     deliveries: list[str]
 
 
-def _api(store: Store, content: ContentStore) -> Api:
+def _api(store: Store, content: ContentFolder) -> Api:
     return Api(
         store=store,
         content=content,
@@ -66,7 +66,7 @@ def _api(store: Store, content: ContentStore) -> Api:
 
 
 @pytest.fixture
-def running(store: Store, content: ContentStore) -> Iterator[Running]:
+def running(store: Store, content: ContentFolder) -> Iterator[Running]:
     """The API on loopback, with letters at one destination and at two."""
     kept = content.put([b"pdf"])
     letters = [stored_letter("a"), stored_letter("b", ("erp", "post")), stored_letter("c")]
@@ -109,7 +109,7 @@ def test_it_is_valid() -> None:
     openapi_spec_validator.validate(DESCRIPTION, cls=openapi_spec_validator.OpenAPIV31SpecValidator)
 
 
-def test_it_has_the_addresses_of_the_code(store: Store, content: ContentStore) -> None:
+def test_it_has_the_addresses_of_the_code(store: Store, content: ContentFolder) -> None:
     """Every route of the code is described, with its methods, and nothing else is."""
     (server,) = DESCRIPTION["servers"]
     described = {
@@ -126,7 +126,7 @@ def test_it_has_the_addresses_of_the_code(store: Store, content: ContentStore) -
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_it_has_the_parameters_of_the_code(name: str, store: Store, content: ContentStore) -> None:
+def test_it_has_the_parameters_of_the_code(name: str, store: Store, content: ContentFolder) -> None:
     """The parameters of an address are those that the code takes, by its own words."""
     method, path, operation = OPERATIONS[name]
     letter = stored_letter("a")

@@ -21,7 +21,7 @@ from connectors.webhooks.event import links
 from daemon.core.document import letter_document
 from daemon.core.model import delivery_id
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.parcels import new_parcel
 from tests.unit.conftest import NOW, ROOT, sha256, stored_letter
 from tests.unit.test_api import ask
@@ -45,7 +45,7 @@ def change(store: Store, statement: str) -> None:
         session.connection().exec_driver_sql(statement)
 
 
-def pages(store: Store, content: ContentStore, **query: Any) -> Iterator[list[str]]:
+def pages(store: Store, content: ContentFolder, **query: Any) -> Iterator[list[str]]:
     """The ids of the deliveries on each page of the list."""
     cursor: str | None = ""
     while cursor is not None:
@@ -54,7 +54,7 @@ def pages(store: Store, content: ContentStore, **query: Any) -> Iterator[list[st
         cursor = found["next_cursor"]
 
 
-def test_the_letter_is_the_drops_letter(store: Store, content: ContentStore) -> None:
+def test_the_letter_is_the_drops_letter(store: Store, content: ContentFolder) -> None:
     """The API's letter has the bytes of a drop's message.json, and is valid by the same schema."""
     letter = stored_letter("a", ("erp",))
     store.letters.add([letter])
@@ -66,7 +66,7 @@ def test_the_letter_is_the_drops_letter(store: Store, content: ContentStore) -> 
     assert found.text == dropped.model_dump_json(indent=2) + "\n"
 
 
-def test_whose_copy_it_is(store: Store, content: ContentStore) -> None:
+def test_whose_copy_it_is(store: Store, content: ContentFolder) -> None:
     """Of a letter at several destinations, the copy that is asked for is shown, and none without
     being asked for: the answer names the parameter."""
     letter = stored_letter("a", ("post", "erp", "arkiv"))
@@ -82,7 +82,7 @@ def test_whose_copy_it_is(store: Store, content: ContentStore) -> None:
     assert (missing.status_code, "rep" in missing.json()["detail"]) == (404, True)
 
 
-def test_a_withdrawn_copy_does_not_count(store: Store, content: ContentStore) -> None:
+def test_a_withdrawn_copy_does_not_count(store: Store, content: ContentFolder) -> None:
     """A letter that goes elsewhere now is at one destination, which need not be named."""
     letter = stored_letter("a", ("post", "erp"))
     store.letters.add([letter])
@@ -95,7 +95,7 @@ def test_a_withdrawn_copy_does_not_count(store: Store, content: ContentStore) ->
 
 @pytest.mark.parametrize("destination", ["erp", "post på Ås & co"])
 def test_a_webhooks_link_leads_to_its_own_copy(
-    store: Store, content: ContentStore, destination: str
+    store: Store, content: ContentFolder, destination: str
 ) -> None:
     """While a webhook is posted, its link shows the delivery that it announces, whatever has
     arrived elsewhere, or there before: the receiver acknowledges no other."""
@@ -110,7 +110,7 @@ def test_a_webhooks_link_leads_to_its_own_copy(
     assert found["delivery"] == {"id": str(again), "generation": 2}
 
 
-def test_what_waits_is_listed_in_pages(store: Store, content: ContentStore) -> None:
+def test_what_waits_is_listed_in_pages(store: Store, content: ContentFolder) -> None:
     """Every delivered and unanswered letter of a destination is on exactly one page, also when some
     are answered while the list is read."""
     ids = keep(store, *(f"letter {number}" for number in range(7)), destinations=("erp", "b"))
@@ -131,7 +131,7 @@ def test_what_waits_is_listed_in_pages(store: Store, content: ContentStore) -> N
 
 
 def test_a_long_list_of_answered_letters_is_read_in_pieces(
-    store: Store, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, content: ContentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One call looks through a bounded number of rows; what waits behind them comes on a later
     page."""
@@ -146,7 +146,7 @@ def test_a_long_list_of_answered_letters_is_read_in_pieces(
     assert [each for page in listed for each in page] == [str(last)]
 
 
-def test_the_first_answer_stands(store: Store, content: ContentStore) -> None:
+def test_the_first_answer_stands(store: Store, content: ContentFolder) -> None:
     """The same answer again is harmless and keeps the first reason; the other is a conflict."""
     taken, rejected = keep(store, "a", "b")
 
@@ -167,7 +167,7 @@ def test_the_first_answer_stands(store: Store, content: ContentStore) -> None:
     assert answers(waiting.deliveries[0].id, "ack", "reject") == [409, 409]
 
 
-def test_of_two_answers_at_once_one_stands(store: Store, content: ContentStore) -> None:
+def test_of_two_answers_at_once_one_stands(store: Store, content: ContentFolder) -> None:
     """A consumer that gives both answers at the same moment hears which one stands."""
     ids = keep(store, *(f"letter {number}" for number in range(8)))
     calls = [f"/deliveries/{each}/{verb}" for each in ids for verb in ("ack", "reject")]
@@ -182,7 +182,7 @@ def test_of_two_answers_at_once_one_stands(store: Store, content: ContentStore) 
         )
 
 
-def attachment(store: Store, content: ContentStore) -> str:
+def attachment(store: Store, content: ContentFolder) -> str:
     """The address of an attachment that is here."""
     kept = content.put([b"0123456789"])
     letter = stored_letter("a")
@@ -227,7 +227,7 @@ ERRORS: list[tuple[int, str, str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("status", "method", "path", "what"), ERRORS)
 def test_every_error_is_a_problem(
     store: Store,
-    content: ContentStore,
+    content: ContentFolder,
     status: int,
     method: str,
     path: str,
@@ -249,7 +249,7 @@ def test_every_error_is_a_problem(
 
 
 def test_a_failure_of_ours_is_a_problem(
-    store: Store, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, content: ContentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a fault of the service is reported as a problem, without a word of the letter."""
     (delivery,) = keep(store, "a")
@@ -267,7 +267,7 @@ def digest(found: httpx.Response, header: str) -> bytes:
     )
 
 
-def test_digests(store: Store, content: ContentStore) -> None:
+def test_digests(store: Store, content: ContentFolder) -> None:
     """What is fetched can be verified by RFC 9530, also when it is put together of ranges; the
     older header is still there."""
     address = attachment(store, content)
@@ -288,7 +288,7 @@ def test_digests(store: Store, content: ContentStore) -> None:
         assert digest(found, "Content-Digest") == hashlib.sha256(found.content).digest()
 
 
-def test_a_file_that_is_missing(store: Store, content: ContentStore) -> None:
+def test_a_file_that_is_missing(store: Store, content: ContentFolder) -> None:
     """An attachment whose bytes have gone from the content store is a problem in words."""
     address = attachment(store, content)
     for path in content._folder.rglob("*"):

@@ -22,7 +22,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, SECRET, TAX, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
@@ -79,7 +79,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store, content: ContentStore, clock: Clock) -> Desk:
+def desk(store: Store, content: ContentFolder, clock: Clock) -> Desk:
     """A desk."""
     return Desk(store, clock, new_intake(store, content, clock))
 

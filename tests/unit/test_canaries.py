@@ -26,7 +26,8 @@ from daemon.runtime.heartbeat import Heartbeats
 from daemon.service import plugins, stack
 from daemon.service.canaries import canary_sender
 from daemon.store import Store
-from daemon.store.content import PREFIXES, ContentStore
+from daemon.store.content import PREFIXES
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock
 from tests.unit.memory import MemoryDestination
 from tests.unit.page.conftest import CONFIGURATION, ROUTING
@@ -64,7 +65,7 @@ class Office:
     """A service with a drop and a mail server, whose time moves only when it is told to."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     active: ActiveSnapshot
     sender: CanarySender
@@ -100,7 +101,7 @@ class Office:
 
 @pytest.fixture
 def office(
-    tmp_path: Path, database: Path, store: Store, content: ContentStore, clock: Clock
+    tmp_path: Path, database: Path, store: Store, content: ContentFolder, clock: Clock
 ) -> Iterator[Office]:
     """A service as its files describe it, with alerts to a destination in memory."""
     with ExitStack() as ends:
@@ -114,7 +115,7 @@ def office(
 
 
 def _office(
-    folder: Path, store: Store, content: ContentStore, clock: Clock, mail: MailSink
+    folder: Path, store: Store, content: ContentFolder, clock: Clock, mail: MailSink
 ) -> Office:
     loaded = stack.load_for_page(folder / "postmottak.toml")
     settings = loaded.configuration

@@ -18,7 +18,7 @@ from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.monitoring.completeness import Completeness, completeness
 from daemon.monitoring.passages import PassageTimes
 from daemon.monitoring.problems import find_problems
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.web.letter_numbers import of_all_letters
 from tests.unit.alerting import Desk, Expiring, new_desk  # noqa: F401  # a fixture
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, new_intake
@@ -42,7 +42,7 @@ class Naming(Expiring):
 class World:
     """A mailbox that is polled and compared, and what is said of it."""
 
-    def __init__(self, desk: Desk, content: ContentStore) -> None:
+    def __init__(self, desk: Desk, content: ContentFolder) -> None:
         self.desk, self.store, self.clock = desk, desk.store, desk.clock
         self.mailbox = FromADay(boxes=[TAX], look_back=timedelta(hours=2))
         self.store.letters.note_table(APPOINTED.version, APPOINTED.text, NOW)
@@ -69,7 +69,7 @@ class World:
 
 
 @pytest.fixture
-def world(desk: Desk, content: ContentStore) -> World:
+def world(desk: Desk, content: ContentFolder) -> World:
     """A mailbox with one channel."""
     return World(desk, content)
 

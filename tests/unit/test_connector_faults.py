@@ -39,7 +39,7 @@ from daemon.intake.refetch import Refetch
 from daemon.monitoring.alerts import AlertNotifier
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, TAX, Clock, active_snapshot, new_intake, stored_letter
 from tests.unit.memory import MemoryDestination, MemoryMailbox
 
@@ -90,7 +90,7 @@ class Desk:
     """A store, and connectors that fail with `error`."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     folder: Path
     error: Exception
@@ -252,7 +252,7 @@ DESTINATION_CALLS = [picking_up, forgetting, notifying]
 
 
 @pytest.fixture
-def desk(store: Store, content: ContentStore, clock: Clock, tmp_path: Path) -> Desk:
+def desk(store: Store, content: ContentFolder, clock: Clock, tmp_path: Path) -> Desk:
     """A desk whose connectors fail in a way that nobody foresaw."""
     return Desk(store, content, clock, tmp_path, KeyError("title"))
 

@@ -24,7 +24,7 @@ import pytest
 from benchmarks.loopback import free_port
 from daemon.config.listen import Address
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.web.api import Api
 from daemon.web.server import WebServer
 from daemon.web.tokens import TokenGuard
@@ -65,7 +65,7 @@ def letter_of(name: str, data: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(store: Store, content: ContentStore) -> Iterator[str]:
+def serving(store: Store, content: ContentFolder) -> Iterator[str]:
     """The API's address, while it is served."""
     port = free_port()
     api = Api(store=store, content=content, tokens=TokenGuard(TOKEN), clock=lambda: NOW)
@@ -85,7 +85,7 @@ def serving(store: Store, content: ContentStore) -> Iterator[str]:
 
 
 def test_a_letter_that_fails_holds_up_no_other(
-    store: Store, content: ContentStore, tmp_path: Path
+    store: Store, content: ContentFolder, tmp_path: Path
 ) -> None:
     """Of the oldest letters one cannot be fetched and one stays damaged: the first waits and is
     reported, the second is rejected, and the others are taken and acknowledged."""

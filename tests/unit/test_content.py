@@ -13,7 +13,7 @@ import pytest
 
 from daemon.core.batch_sync import BatchSync
 from daemon.core.errors import ContentMissing, DiskFull, MailboxUnavailable, StoreError
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.staging import Kept
 from tests.unit.conftest import md5, sha256
 
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "content"
 
 
-def test_bytes_are_kept_under_their_hash(content: ContentStore, folder: Path) -> None:
+def test_bytes_are_kept_under_their_hash(content: ContentFolder, folder: Path) -> None:
     """What comes in pieces is kept as one file that is named by its SHA-256, with the hashes and
     the size told."""
     assert content.put([b"one ", b"", b"two"]) == Kept(
@@ -42,7 +42,7 @@ def test_bytes_are_kept_under_their_hash(content: ContentStore, folder: Path) ->
         assert file.read() == b"one two"
 
 
-def test_an_empty_file_is_a_file(content: ContentStore) -> None:
+def test_an_empty_file_is_a_file(content: ContentFolder) -> None:
     """An attachment without a byte is kept like any other."""
     kept = content.put([])
     assert kept.size == 0
@@ -50,7 +50,7 @@ def test_an_empty_file_is_a_file(content: ContentStore) -> None:
         assert file.read() == b""
 
 
-def test_the_same_bytes_are_kept_once(content: ContentStore, folder: Path) -> None:
+def test_the_same_bytes_are_kept_once(content: ContentFolder, folder: Path) -> None:
     """Keeping the same bytes again writes nothing and tells the same; the file counts as wanted
     from then on."""
     first = content.put([b"same"])
@@ -61,7 +61,7 @@ def test_the_same_bytes_are_kept_once(content: ContentStore, folder: Path) -> No
     assert path.stat().st_mtime_ns > before.st_mtime_ns
 
 
-def test_several_keep_the_same_bytes_at_once(content: ContentStore, folder: Path) -> None:
+def test_several_keep_the_same_bytes_at_once(content: ContentFolder, folder: Path) -> None:
     """Threads that keep the same and different bytes at a time do not disturb each other."""
     with ThreadPoolExecutor(8) as pool:
         kept = list(
@@ -81,7 +81,7 @@ def test_several_keep_the_same_bytes_at_once(content: ContentStore, folder: Path
     ids=lambda e: type(e).__name__,
 )
 def test_a_download_that_breaks_leaves_nothing(
-    content: ContentStore, folder: Path, error: BaseException
+    content: ContentFolder, folder: Path, error: BaseException
 ) -> None:
     """If the bytes stop coming, whatever the reason, that reason is passed on and no file
     remains."""
@@ -96,11 +96,11 @@ def test_a_download_that_breaks_leaves_nothing(
     assert files(folder) == []
 
 
-def test_nobody_else_reads_the_content(content: ContentStore, folder: Path) -> None:
+def test_nobody_else_reads_the_content(content: ContentFolder, folder: Path) -> None:
     """Folders and files are for the service's user alone, whatever the umask."""
     before = os.umask(0o022)
     try:
-        fresh = ContentStore(folder / "new" / "store")
+        fresh = ContentFolder(folder / "new" / "store")
         fresh.put([b"x"])
     finally:
         os.umask(before)
@@ -114,7 +114,7 @@ def test_nobody_else_reads_the_content(content: ContentStore, folder: Path) -> N
     assert (folder / "new" / "store").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_large_file_is_never_whole_in_memory(content: ContentStore) -> None:
+def test_a_large_file_is_never_whole_in_memory(content: ContentFolder) -> None:
     """Two hundred megabytes pass through less than eight."""
     tracemalloc.start()
     try:
@@ -126,7 +126,7 @@ def test_a_large_file_is_never_whole_in_memory(content: ContentStore) -> None:
     assert peak < 8 * MEGABYTE
 
 
-def test_leftovers_are_removed_and_nothing_else(content: ContentStore, folder: Path) -> None:
+def test_leftovers_are_removed_and_nothing_else(content: ContentFolder, folder: Path) -> None:
     """What a killed process left half-written goes; what is kept stays."""
     kept = content.put([b"kept"])
     (folder / "tmp" / "half").write_bytes(b"ha")
@@ -134,17 +134,19 @@ def test_leftovers_are_removed_and_nothing_else(content: ContentStore, folder: P
     assert [path.name for path in files(folder)] == [kept.sha256]
 
 
-def test_content_that_is_missing(content: ContentStore) -> None:
+def test_content_that_is_missing(content: ContentFolder) -> None:
     """Bytes that ought to be there and are not are told by their hash, and what to do; it is the
     trouble of one letter only."""
     with pytest.raises(ContentMissing, match=sha256(b"gone") + ".* backup"):
         content.open(sha256(b"gone"))
 
 
-def test_a_store_that_finds_content_of_another_process(content: ContentStore, folder: Path) -> None:
+def test_a_store_that_finds_content_of_another_process(
+    content: ContentFolder, folder: Path
+) -> None:
     """What one process kept, the next one has."""
     kept = content.put([b"x"])
-    with ContentStore(folder).open(kept.sha256) as file:
+    with ContentFolder(folder).open(kept.sha256) as file:
         assert file.read() == b"x"
 
 
@@ -152,11 +154,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file in the place of the folder is told, with its path."""
     (tmp_path / "content").write_text("")
     with pytest.raises(StoreError, match=str(tmp_path / "content")):
-        ContentStore(tmp_path / "content")
+        ContentFolder(tmp_path / "content")
 
 
 @pytest.mark.parametrize("broken", ["tmp", "final"])
-def test_a_folder_that_is_lost(content: ContentStore, folder: Path, broken: str) -> None:
+def test_a_folder_that_is_lost(content: ContentFolder, folder: Path, broken: str) -> None:
     """A folder that is no longer what it was makes keeping fail, and not pretend."""
     place = folder / "tmp" if broken == "tmp" else folder / sha256(b"x")[:2]
     if place.exists():
@@ -167,7 +169,7 @@ def test_a_folder_that_is_lost(content: ContentStore, folder: Path, broken: str)
     assert not isinstance(caught.value, DiskFull)
 
 
-def test_a_full_disk(content: ContentStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk(content: ContentFolder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is full is told from one that is broken, and what did not fit is removed."""
     make = os.open
 
@@ -185,7 +187,7 @@ def test_a_full_disk(content: ContentStore, folder: Path, monkeypatch: pytest.Mo
     assert files(folder) == []
 
 
-def test_what_is_discarded_leaves_nothing(content: ContentStore, folder: Path) -> None:
+def test_what_is_discarded_leaves_nothing(content: ContentFolder, folder: Path) -> None:
     """Bytes that were staged for a letter which is not stored after all do not stay."""
     staged = [content.stage([b"one"]), content.stage([b"two"])]
     assert len(files(folder)) == 2
@@ -193,7 +195,7 @@ def test_what_is_discarded_leaves_nothing(content: ContentStore, folder: Path) -
     assert files(folder) == []
 
 
-def test_staged_together_published_together(content: ContentStore, folder: Path) -> None:
+def test_staged_together_published_together(content: ContentFolder, folder: Path) -> None:
     """Many files get their names at once, the same bytes one name; nothing temporary stays, and
     their first bytes are known without reading them again."""
     data = [bytes([number % 9]) * 20_000 for number in range(40)]
@@ -204,7 +206,7 @@ def test_staged_together_published_together(content: ContentStore, folder: Path)
 
 
 def test_a_failed_write_concerns_all_that_is_staged(
-    content: ContentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    content: ContentFolder, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The system reports once that something could not be written, to whoever asks first: nothing
     that was staged before is published then, and what is staged later is."""
@@ -229,7 +231,7 @@ def failing(number: int) -> Callable[[int], None]:
 
 
 def test_new_folders_are_durable_by_the_sync_of_the_batch(
-    content: ContentStore, monkeypatch: pytest.MonkeyPatch
+    content: ContentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bytes that are published together share one sync for all of their folders and for the one
     that these are in; that one is not synced again for folders that are durable."""

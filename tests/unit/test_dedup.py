@@ -18,7 +18,7 @@ from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
@@ -67,7 +67,7 @@ class Desk:
     """A drop and another destination; each `round` is one of a new process if it is told so."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     drop: Drop
     mail: MemoryDestination = field(default_factory=lambda: MemoryDestination("mail"))
@@ -93,7 +93,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store, content: ContentStore, clock: Clock) -> Desk:
+def desk(store: Store, content: ContentFolder, clock: Clock) -> Desk:
     """A desk with nothing due."""
     return Desk(store, content, clock, Drop("erp", store=store))
 

@@ -16,7 +16,7 @@ from daemon.core.parcels import Addressee
 from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, active_snapshot, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
 from tests.unit.memory import nothing_happens
@@ -210,7 +210,7 @@ def test_age_does_not_matter_to_a_delivery_that_succeeds(desk: Desk) -> None:
     assert desk.deliver() == {Outcome.DELIVERED: 1}
 
 
-def test_giving_up_says_how_long_it_was_tried(desk: Desk, content: ContentStore) -> None:
+def test_giving_up_says_how_long_it_was_tried(desk: Desk, content: ContentFolder) -> None:
     """The reason names the time that is configured, also where that is not whole days."""
     desk.store.letters.add([stored_letter("a", due_at=NOW - timedelta(days=5))])
     desk.dispatch = Dispatch(

@@ -26,7 +26,7 @@ from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY
 from daemon.store import Store, results
 from daemon.store.claims import POISON_AFTER
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
@@ -43,7 +43,7 @@ def places() -> Places:
 
 
 @pytest.fixture
-def dispatch(store: Store, content: ContentStore, clock: Clock, places: Places) -> Dispatch:
+def dispatch(store: Store, content: ContentFolder, clock: Clock, places: Places) -> Dispatch:
     """A dispatch to the two destinations; the content of every `stored_letter` is kept."""
     content.put([b"pdf"])
     return Dispatch(

@@ -12,14 +12,15 @@ from sqlalchemy import event
 
 from daemon.maintenance.backup import Backup, make_backup, restore_backup
 from daemon.store import Store
-from daemon.store.content import PREFIXES, ContentStore
+from daemon.store.content import PREFIXES
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, stored_letter
 
 Make = Callable[..., Backup]
 
 
 @pytest.fixture(name="make")
-def backup_of_the_day(database: Path, content: ContentStore, tmp_path: Path) -> Make:
+def backup_of_the_day(database: Path, content: ContentFolder, tmp_path: Path) -> Make:
     """Makes the backup of a day."""
     return lambda day, **more: make_backup(
         database, content, tmp_path / "backups" / str(day), NOW + timedelta(days=day), **more
@@ -30,17 +31,17 @@ def backup_of_the_day(database: Path, content: ContentStore, tmp_path: Path) -> 
 def hashes_of_what_is_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The hashes of all files whose bytes are checked."""
     found: list[str] = []
-    fault = ContentStore.fault
+    fault = ContentFolder.fault
 
-    def noted(content: ContentStore, sha256: str) -> str:
+    def noted(content: ContentFolder, sha256: str) -> str:
         found.append(sha256)
         return fault(content, sha256)
 
-    monkeypatch.setattr(ContentStore, "fault", noted)
+    monkeypatch.setattr(ContentFolder, "fault", noted)
     return found
 
 
-def add(store: Store, content: ContentStore, number: int) -> Path:
+def add(store: Store, content: ContentFolder, number: int) -> Path:
     """Store a letter with bytes of its own; where they are."""
     kept = content.put([f"letter {number}".encode()])
     letter = stored_letter(f"letter-{number}")
@@ -50,7 +51,7 @@ def add(store: Store, content: ContentStore, number: int) -> Path:
 
 
 def test_only_what_is_new_is_read(
-    make: Make, read: list[str], store: Store, content: ContentStore, tmp_path: Path
+    make: Make, read: list[str], store: Store, content: ContentFolder, tmp_path: Path
 ) -> None:
     """The second backup reads the new letter's file alone, and can be restored without the
     first."""
@@ -63,13 +64,13 @@ def test_only_what_is_new_is_read(
     assert (made.files, made.unchanged, read) == (4, 3, [new.name])
     shutil.rmtree(tmp_path / "backups" / "1")
     shutil.rmtree(new.parents[1])
-    back, copy = tmp_path / "elsewhere.db", ContentStore(tmp_path / "copy")
+    back, copy = tmp_path / "elsewhere.db", ContentFolder(tmp_path / "copy")
     found = restore_backup(tmp_path / "backups" / "2", back, copy, NOW, replace=False)
     assert (found.ok, found.files) == (True, 4)
 
 
 def test_a_full_backup_reads_everything(
-    make: Make, read: list[str], store: Store, content: ContentStore
+    make: Make, read: list[str], store: Store, content: ContentFolder
 ) -> None:
     """A full backup reads and checks every file, also where an earlier one has it."""
     add(store, content, 1)
@@ -80,7 +81,7 @@ def test_a_full_backup_reads_everything(
 
 @pytest.mark.parametrize("damage", [b"other", b""])
 def test_what_an_earlier_backup_has_damaged_is_read_again(
-    make: Make, store: Store, content: ContentStore, damage: bytes
+    make: Make, store: Store, content: ContentFolder, damage: bytes
 ) -> None:
     """A file that was damaged is told of in each backup, until the store has it again."""
     path = add(store, content, 1)
@@ -96,7 +97,7 @@ def test_what_an_earlier_backup_has_damaged_is_read_again(
 
 @pytest.mark.parametrize("what", ["missing", "damaged"])
 def test_what_the_store_has_lost_is_told(
-    make: Make, store: Store, content: ContentStore, what: str
+    make: Make, store: Store, content: ContentFolder, what: str
 ) -> None:
     """A file that is gone from the store, or cut, since the last backup is told of."""
     path = add(store, content, 1)
@@ -108,7 +109,7 @@ def test_what_the_store_has_lost_is_told(
 
 
 def test_the_newest_whole_backup_counts(
-    make: Make, read: list[str], store: Store, content: ContentStore, tmp_path: Path
+    make: Make, read: list[str], store: Store, content: ContentFolder, tmp_path: Path
 ) -> None:
     """Of several backups the newest is taken from; one that is not complete, and what is no backup,
     are not."""
@@ -126,7 +127,7 @@ def test_the_newest_whole_backup_counts(
 
 
 def test_a_backup_of_another_file_system_is_no_hindrance(
-    make: Make, store: Store, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+    make: Make, store: Store, content: ContentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no links can be made, everything is copied and checked."""
 
@@ -141,7 +142,7 @@ def test_a_backup_of_another_file_system_is_no_hindrance(
 
 
 def test_what_is_needed_is_read_a_thousand_at_a_time(
-    store: Store, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, content: ContentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A check of a small store asks the database a few times, and not for each of the 256 folders;
     what it finds is what they hold together, each file once, however many letters have it."""

@@ -21,7 +21,7 @@ from daemon.core.model import DeliveryState, message_id
 from daemon.maintenance.evidence.document import evidence_schema
 from daemon.maintenance.evidence.verifying import verify_evidence
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.journal.key import key_path
 from tests.unit.conftest import NOW, ROOT, SECRET, Clock, stored_letter
 from tests.unit.evidence import (
@@ -50,7 +50,7 @@ PLANTED = "hemmeligord"
 
 
 @pytest.fixture(name="case")
-def the_case(store: Store, content: ContentStore, clock: Clock, database: Path) -> Case:
+def the_case(store: Store, content: ContentFolder, clock: Clock, database: Path) -> Case:
     """A letter to which everything has happened."""
     case = new_case(store, content, clock, database)
     case.office.put_in_force(TEXT)
@@ -266,7 +266,7 @@ def test_a_store_that_was_edited(case: Case, database: Path) -> None:
 
 
 def test_nothing_of_others_is_in_it(
-    case: Case, store: Store, content: ContentStore, database: Path
+    case: Case, store: Store, content: ContentFolder, database: Path
 ) -> None:
     """No byte of the unpacked file has words of other letters, nor a secret."""
     for name in ("b", "c"):
@@ -307,7 +307,7 @@ def test_a_confidential_letter_needs_a_reason(case: Case) -> None:
 
 
 def test_a_confidential_letter_that_was_deleted(
-    case: Case, store: Store, content: ContentStore, clock: Clock
+    case: Case, store: Store, content: ContentFolder, clock: Clock
 ) -> None:
     """The journal knows that it was one, so its evidence needs a reason too."""
     content.put([b"pdf"])
@@ -327,7 +327,7 @@ def test_a_confidential_letter_that_was_deleted(
 
 
 def test_what_retention_deleted(
-    case: Case, store: Store, content: ContentStore, clock: Clock, tmp_path: Path
+    case: Case, store: Store, content: ContentFolder, clock: Clock, tmp_path: Path
 ) -> None:
     """The text that retention deleted, and then the letter, is named with when and by which rule,
     and the evidence stays in order."""
@@ -367,8 +367,7 @@ def test_bytes_that_are_missing(case: Case) -> None:
     case.office.mailbox.publish("b", b"a file")
     case.office.fetch("c")
     shutil.rmtree(case.folder / "content", ignore_errors=True)
-    content = case.source.content.path("0" * 64).parents[1]
-    for file in content.rglob("*"):
+    for file in Path(case.source.content.place).rglob("*"):
         if file.is_file():
             file.unlink()
     with pytest.raises(ContentMissing):

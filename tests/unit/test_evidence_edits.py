@@ -16,7 +16,7 @@ from daemon.core.errors import ContentMissing, OperatorError
 from daemon.core.model import message_id
 from daemon.maintenance.evidence import exporting
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.journal import bound
 from daemon.store.journal.bindings import BINDINGS
 from tests.unit.conftest import Clock
@@ -40,7 +40,7 @@ JUNK: tuple[Any, ...] = (
 
 
 @pytest.fixture(name="case")
-def the_case(store: Store, content: ContentStore, clock: Clock, database: Path) -> Case:
+def the_case(store: Store, content: ContentFolder, clock: Clock, database: Path) -> Case:
     """A letter to which everything has happened, and one with attachments."""
     case = new_case(store, content, clock, database)
     case.office.put_in_force(TEXT)

@@ -15,7 +15,7 @@ import pytest
 from daemon.core.errors import OperatorError
 from daemon.maintenance.evidence.verifying import verify_evidence
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.journal.heads import Head, fingerprint, public_of
 from daemon.store.journal.key import make_key, read_key
 from tests.unit.conftest import NOW, ROOT, Clock
@@ -24,7 +24,7 @@ from tests.unit.office import TEXT
 
 
 @pytest.fixture(name="case")
-def the_case(store: Store, content: ContentStore, clock: Clock, database: Path) -> Case:
+def the_case(store: Store, content: ContentFolder, clock: Clock, database: Path) -> Case:
     """A letter to which everything has happened."""
     case = new_case(store, content, clock, database)
     case.office.put_in_force(TEXT)

@@ -17,7 +17,7 @@ import pytest
 from daemon.core.model import message_id
 from daemon.page.reasons import reasons_in
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.journal.heads import fingerprint, public_of
 from tests.unit.conftest import NOW, Clock
 from tests.unit.evidence import Case, live, members, new_case
@@ -29,7 +29,7 @@ _SHOWN_ELSEWHERE = {"body", "summary"}
 
 
 @pytest.fixture(name="case")
-def the_case(store: Store, content: ContentStore, clock: Clock, database: Path) -> Case:
+def the_case(store: Store, content: ContentFolder, clock: Clock, database: Path) -> Case:
     """A letter to which everything has happened."""
     case = new_case(store, content, clock, database)
     case.office.put_in_force(TEXT)
@@ -122,7 +122,7 @@ def test_reasons_are_in_its_language(case: Case) -> None:
 
 
 def test_what_was_deleted_is_on_it(
-    case: Case, store: Store, content: ContentStore, clock: Clock
+    case: Case, store: Store, content: ContentFolder, clock: Clock
 ) -> None:
     """Of a deleted letter, what was deleted, when and by which rule."""
     letter = message_id("altinn", "a")

@@ -12,12 +12,12 @@ from tests.unit.conftest import ROOT
 _SCENE = """\
 import resource, sys
 from pathlib import Path
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.core.errors import DiskFull
 from daemon.store import Store
 
 folder = Path(sys.argv[1])
-content = ContentStore(folder / "content")
+content = ContentFolder(folder / "content")
 kept = content.put([b"a letter"])
 store = Store(f"sqlite:///{folder / 'x.db'}")
 store.queries.unfinished()

@@ -11,7 +11,7 @@ import pytest
 from daemon.core.errors import ContentMissing, OperatorError
 from daemon.core.model import Attachment, PartState
 from daemon.maintenance.export import write_zip
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import sha256, stored_letter
 
 LETTER = stored_letter("a", body="<p>Hei på deg</p>", body_type="text/html")
@@ -32,7 +32,7 @@ def part(place: int, state: PartState, data: bytes | None) -> Attachment:
     )
 
 
-def test_a_letter_is_written_whole(content: ContentStore, tmp_path: Path) -> None:
+def test_a_letter_is_written_whole(content: ContentFolder, tmp_path: Path) -> None:
     """The zip has the letter's text, what is known of it, and every attachment that is here, under
     its safe name."""
     attachments = [
@@ -54,7 +54,7 @@ def test_a_letter_is_written_whole(content: ContentStore, tmp_path: Path) -> Non
         }
 
 
-def test_a_file_that_is_there_stays(content: ContentStore, tmp_path: Path) -> None:
+def test_a_file_that_is_there_stays(content: ContentFolder, tmp_path: Path) -> None:
     """Nothing is written over, and the error says what to do."""
     target = tmp_path / "letter.zip"
     target.write_text("mine")
@@ -65,7 +65,7 @@ def test_a_file_that_is_there_stays(content: ContentStore, tmp_path: Path) -> No
     assert target.read_text() == "mine"
 
 
-def test_half_a_letter_is_removed(content: ContentStore, tmp_path: Path) -> None:
+def test_half_a_letter_is_removed(content: ContentFolder, tmp_path: Path) -> None:
     """If bytes are missing, which is told, no file is left that looks like the letter."""
     target = tmp_path / "letter.zip"
     with pytest.raises(ContentMissing, match=sha256(b"gone")):
@@ -73,7 +73,7 @@ def test_half_a_letter_is_removed(content: ContentStore, tmp_path: Path) -> None
     assert not target.exists()
 
 
-def test_a_place_that_cannot_be_written(content: ContentStore, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written(content: ContentFolder, tmp_path: Path) -> None:
     """A folder that is not there is for the operator to fix."""
     target = tmp_path / "missing" / "letter.zip"
     with pytest.raises(
@@ -83,7 +83,7 @@ def test_a_place_that_cannot_be_written(content: ContentStore, tmp_path: Path) -
         write_zip(target, LETTER.message, [], FACTS, content)
 
 
-def test_nobody_else_may_read_it(content: ContentStore, tmp_path: Path) -> None:
+def test_nobody_else_may_read_it(content: ContentFolder, tmp_path: Path) -> None:
     """The zip is for who made it alone, whatever the umask."""
     umask = os.umask(0)
     try:

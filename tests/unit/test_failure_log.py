@@ -15,7 +15,7 @@ from daemon.delivery.attempts import AttemptJudge
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.failure_log import FailureLog
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
@@ -28,7 +28,7 @@ class Desk:
     """A destination, and what is logged of it."""
 
     def __init__(
-        self, store: Store, content: ContentStore, clock: Clock, logged: list[Any]
+        self, store: Store, content: ContentFolder, clock: Clock, logged: list[Any]
     ) -> None:
         self.store, self.clock, self.logged = store, clock, logged
         self.erp = MemoryDestination("erp")
@@ -57,7 +57,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store, content: ContentStore, clock: Clock, logged: list[Any]) -> Desk:
+def desk(store: Store, content: ContentFolder, clock: Clock, logged: list[Any]) -> Desk:
     """A destination."""
     content.put([b"pdf"])
     return Desk(store, content, clock, logged)

@@ -13,7 +13,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import (
     APPOINTED,
     NOW,
@@ -39,7 +39,7 @@ def mailbox() -> MemoryMailbox:
 
 
 @pytest.fixture
-def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailbox) -> Poll:
+def poll(store: Store, content: ContentFolder, clock: Clock, mailbox: MemoryMailbox) -> Poll:
     """One round with the mailbox."""
 
     def once(table: Table = TABLE, policies: MarkPolicies | None = None) -> IntakeSummary:

@@ -16,7 +16,7 @@ from daemon.core.filenames import is_plain_name, safe_name
 from daemon.core.model import Letter
 from daemon.intake.new_letter import MarkPolicies
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
@@ -108,7 +108,7 @@ def test_bytes_say_what_a_file_is(head: bytes, kind: str) -> None:
     ],
 )
 def test_a_stored_name_ends_as_its_bytes_say(
-    store: Store, content: ContentStore, clock: Clock, original: str, data: bytes, expected: str
+    store: Store, content: ContentFolder, clock: Clock, original: str, data: bytes, expected: str
 ) -> None:
     """An ending that tells is added where the name has none or a misleading one; one that can be
     right stays, and the name as sent too."""

@@ -22,7 +22,7 @@ from daemon.core.model import (
 from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.staging import Staged
 from tests.at_a_time import AtATime
 from tests.unit.conftest import (
@@ -50,7 +50,7 @@ def position(store: Store, mailbox: MemoryMailbox) -> datetime | None:
 
 
 def test_a_letter_comes_whole(
-    poll: Poll, store: Store, content: ContentStore, mailbox: MemoryMailbox
+    poll: Poll, store: Store, content: ContentFolder, mailbox: MemoryMailbox
 ) -> None:
     """A letter is stored with its attachments' bytes, the route that decided and a delivery for
     each destination."""
@@ -228,7 +228,7 @@ def test_a_broken_download_is_repeated(poll: Poll, store: Store, mailbox: Memory
 
 
 def test_a_checksum_that_stays_wrong(
-    poll: Poll, store: Store, content: ContentStore, mailbox: MemoryMailbox
+    poll: Poll, store: Store, content: ContentFolder, mailbox: MemoryMailbox
 ) -> None:
     """If the bytes are wrong each time they are kept as they are, the attachment says so, and the
     letter is delivered."""
@@ -294,17 +294,17 @@ def test_a_letter_that_is_synced_holds_no_call(
 ) -> None:
     """While the bytes of one letter become durable the next one is asked for, even where there may
     be one call at a time."""
-    asked, publish = threading.Event(), ContentStore.publish
+    asked, publish = threading.Event(), ContentFolder.publish
 
     def during(verb: str, letter: str) -> None:
         if (verb, letter) == ("fetch", "b"):
             asked.set()
 
-    def slowly(self: ContentStore, staged: Sequence[Staged]) -> None:
+    def slowly(self: ContentFolder, staged: Sequence[Staged]) -> None:
         assert asked.wait(10)
         publish(self, staged)
 
-    monkeypatch.setattr(ContentStore, "publish", slowly)
+    monkeypatch.setattr(ContentFolder, "publish", slowly)
     mailbox.publish("a", b"one")
     mailbox.publish("b", b"two")
     mailbox.during = during

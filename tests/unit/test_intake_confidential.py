@@ -11,7 +11,7 @@ import pytest
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.ports import Channel
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, newest_decision
 from tests.unit.memory import MemoryMailbox
 from tests.unit.polling import Poll, new_mailbox, new_poll  # noqa: F401  # a fixture
@@ -44,7 +44,7 @@ def test_a_confidential_channel_is_only_listed(
 def test_a_confidential_letter_without_a_recipient_leaves_no_word(
     poll: Poll,
     store: Store,
-    content: ContentStore,
+    content: ContentFolder,
     mailbox: MemoryMailbox,
     database: Path,
     channel: Channel,

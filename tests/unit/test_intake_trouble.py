@@ -29,7 +29,7 @@ from daemon.intake.fetch import Fetched
 from daemon.intake.ready import ReadyLetters
 from daemon.runtime import logs
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.staging import StagingFile
 from tests.unit.conftest import NOW, TAX
 from tests.unit.memory import MemoryMailbox
@@ -272,7 +272,7 @@ def test_a_crash_before_the_commit_repeats_the_letter(
     """Bytes that were kept before a crash are found again, and the letter comes under the same
     ids."""
     mailbox.publish("a", b"a file")
-    ContentStore(tmp_path / "content").put([b"a file"])
+    ContentFolder(tmp_path / "content").put([b"a file"])
     assert poll().stored == 1
     (delivery,) = store.queries.deliveries()
     assert (delivery.message_id, delivery.state) == (

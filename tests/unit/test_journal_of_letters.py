@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from daemon.core.errors import OperatorError
 from daemon.core.model import MarkKind, Policy, message_id
 from daemon.store import Actor, RoleGrant, Store, results
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.journal.bindings import BINDINGS, Binding
 from daemon.store.journal.heads import Head, head_of, public_of
 from daemon.store.journal.key import key_path, make_key, read_key
@@ -44,7 +44,7 @@ KARI = Actor(name="kari")
 RULES = {"body": "20d", "attachments": "20d", "metadata": "40d"}
 
 
-def live(store: Store, content: ContentStore, clock: Clock) -> None:
+def live(store: Store, content: ContentFolder, clock: Clock) -> None:
     """Do everything that the journal binds: letters come and go, people answer, rights change."""
     marks = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED}
     content.put([b"pdf"])
@@ -96,7 +96,7 @@ def the_key(database: Path) -> bytes:
 
 @pytest.fixture(name="lived")
 def a_store_with_everything(
-    store: Store, content: ContentStore, clock: Clock, key: bytes
+    store: Store, content: ContentFolder, clock: Clock, key: bytes
 ) -> tuple[Store, Head]:
     """A store in which everything has happened, with a head that was published."""
     live(store, content, clock)

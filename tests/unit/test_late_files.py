@@ -31,7 +31,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.runtime.heartbeat import mailbox_with_heartbeat
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.claiming import ENDS, LEASE
 from tests.unit.conftest import ROOT, TABLE, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
@@ -46,7 +46,7 @@ class Desk:
     """A letter `a`, and the service's work on it, which may be begun again at any time."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     intake: Intake
     mailbox: MemoryMailbox = field(default_factory=MemoryMailbox)
@@ -91,7 +91,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store, content: ContentStore, clock: Clock) -> Desk:
+def desk(store: Store, content: ContentFolder, clock: Clock) -> Desk:
     """A letter whose attachment cannot be had yet."""
     made = Desk(store, content, clock, new_intake(store, content, clock))
     made.mailbox.publish("a", b"what was sent")
@@ -190,7 +190,7 @@ def test_a_clock_that_was_wrong_makes_nobody_wait(desk: Desk) -> None:
 
 
 def test_what_no_retry_helps_is_not_asked_for(
-    store: Store, content: ContentStore, clock: Clock
+    store: Store, content: ContentFolder, clock: Clock
 ) -> None:
     """It has its reason, and costs no call."""
     desk = Desk(store, content, clock, new_intake(store, content, clock))
@@ -269,7 +269,7 @@ OPENING = Opening(by="the system user of 991825827", why="seen = stored", done=F
 
 
 @pytest.fixture
-def opening(store: Store, content: ContentStore, clock: Clock) -> Desk:
+def opening(store: Store, content: ContentFolder, clock: Clock) -> Desk:
     """A letter that is to be opened once it is stored."""
     made = Desk(store, content, clock, new_intake(store, content, clock), OpeningMailbox())
     made.mailbox.publish("a", b"one", b"two")

@@ -25,7 +25,7 @@ from daemon.delivery.leases import LeaseRenewal
 from daemon.delivery.local import LEASE, LocalBatch, LocalDeliveries, LocalReport
 from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.claiming import delivery_of, now_is
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
@@ -39,7 +39,7 @@ class Machine:
     """A worker, the service's outbox, and their destinations: two folders and a mail server."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     active: ActiveSnapshot
     dispatch: Dispatch
@@ -70,7 +70,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(store: Store, content: ContentStore, clock: Clock, tmp_path: Path) -> Machine:
+def machine(store: Store, content: ContentFolder, clock: Clock, tmp_path: Path) -> Machine:
     """All of it."""
     content.put([b"pdf"])
     places: dict[str, Destination] = {"mail": MemoryDestination("mail")}

@@ -26,7 +26,7 @@ from daemon.runtime import process_usage
 from daemon.runtime.metrics import Histogram
 from daemon.runtime.process_usage import usage_of_this_process
 from daemon.store import Store, queries, totals
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.web.metrics import Monitoring
 from tests.unit.conftest import NOW, SECRET, TAX, Clock, new_intake, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
@@ -87,7 +87,7 @@ def test_everything_begins_at_zero(store: Store, clock: Clock, tmp_path: Path) -
 
 
 def test_what_polls_did_is_counted(
-    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, tmp_path: Path
+    store: Store, content: ContentFolder, clock: Clock, stopping: threading.Event, tmp_path: Path
 ) -> None:
     """Letters that are stored, channels that could not be listed, and confidential letters that are
     left alone are counted by mailbox; a presumed channel that is refused is no failure."""

@@ -29,7 +29,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.monitoring.problems import Problem, find_problems
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, TAX, Clock, envelope, new_intake, stored_letter
 from tests.unit.memory import MemoryMailbox
 
@@ -63,7 +63,7 @@ class Office:
 
 
 @pytest.fixture
-def office(store: Store, clock: Clock, content: ContentStore, tmp_path: Path) -> Office:
+def office(store: Store, clock: Clock, content: ContentFolder, tmp_path: Path) -> Office:
     """Two services of a party."""
     configuration = Configuration(
         path=tmp_path / "postmottak.toml",

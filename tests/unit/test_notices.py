@@ -17,7 +17,7 @@ from daemon.intake.notices import Notices, notice_id
 from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import (
     APPOINTED,
     NOW,
@@ -54,7 +54,7 @@ def mailbox() -> MemoryMailbox:
 
 
 @pytest.fixture
-def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailbox) -> Poll:
+def poll(store: Store, content: ContentFolder, clock: Clock, mailbox: MemoryMailbox) -> Poll:
     """One round, by the table that appoints somebody unless it is another."""
 
     def once(table: Table = APPOINTED, policies: MarkPolicies | None = None) -> IntakeSummary:

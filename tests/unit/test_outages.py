@@ -22,7 +22,7 @@ from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.outages import Outages
 from daemon.monitoring.sending import of_deliveries
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
@@ -40,7 +40,7 @@ def waiting_letters(store: Store) -> None:
     store.letters.add(letters)
 
 
-def dispatch_to(place: Destination, store: Store, content: ContentStore, clock: Clock) -> Dispatch:
+def dispatch_to(place: Destination, store: Store, content: ContentFolder, clock: Clock) -> Dispatch:
     """A dispatch to one destination, `erp`."""
     content.put([b"pdf"])
     return Dispatch(
@@ -58,7 +58,7 @@ def pending(store: Store) -> list[Delivery]:
 
 
 def test_all_go_at_once_after_an_outage(
-    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event
+    store: Store, content: ContentFolder, clock: Clock, stopping: threading.Event
 ) -> None:
     """The first success after the pause makes due what has failed before, within its round, and not
     an hour later by each letter's own back-off."""
@@ -76,7 +76,7 @@ def test_all_go_at_once_after_an_outage(
 
 
 def test_a_destination_is_tried_although_nothing_is_due(
-    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event
+    store: Store, content: ContentFolder, clock: Clock, stopping: threading.Event
 ) -> None:
     """Where all that waits has failed, and waits for an hour, one of it is tried after each pause,
     so that the end of the outage is noticed."""
@@ -96,7 +96,7 @@ def test_a_destination_is_tried_although_nothing_is_due(
 
 
 def test_what_the_receiver_asked_for_is_kept(
-    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event
+    store: Store, content: ContentFolder, clock: Clock, stopping: threading.Event
 ) -> None:
     """A delivery that its receiver wants later does not go sooner."""
     place = MemoryDestination("erp", fails=repeat(BUSY))
@@ -140,7 +140,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_drop(
-    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, small: Path
+    store: Store, content: ContentFolder, clock: Clock, stopping: threading.Event, small: Path
 ) -> None:
     """A drop without room is critical as `full` at once, and when there is room, all go."""
     settings = filedrop.Settings.model_validate({"path": str(small)})

@@ -17,7 +17,7 @@ from daemon.intake.rerouting import facts_of_stored
 from daemon.routing.explain import explain
 from daemon.routing.table import Table
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import (
     NOW,
     PARTY,
@@ -62,7 +62,7 @@ class Desk:
     """Rounds of a mailbox with two channels, with a table that routes by name."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     mailbox: MemoryMailbox
 
@@ -73,7 +73,7 @@ class Desk:
 
 
 @pytest.fixture(name="desk")
-def new_desk(store: Store, content: ContentStore, clock: Clock) -> Desk:
+def new_desk(store: Store, content: ContentFolder, clock: Clock) -> Desk:
     """A desk with an ordinary and a confidential channel."""
     return Desk(store, content, clock, MemoryMailbox(name="memory", boxes=[TAX, LISTED]))
 

@@ -16,7 +16,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.monitoring import passages
 from daemon.monitoring.passages import SharedPassageTimes, passage_times
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.users import Actor
 from tests.unit.conftest import APPOINTED, NOW, TAX, Clock, new_intake, stored_letter
 from tests.unit.memory import MemoryMailbox
@@ -140,7 +140,7 @@ def test_it_is_looked_up_once_in_ten_minutes(store: Store, keep: Keep, clock: Cl
 
 
 def test_intake_notes_when_a_letter_was_listed(
-    store: Store, content: ContentStore, clock: Clock
+    store: Store, content: ContentFolder, clock: Clock
 ) -> None:
     """A letter has the time of the listing in which it was first seen, also if it could not be
     fetched then."""

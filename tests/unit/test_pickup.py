@@ -18,7 +18,7 @@ from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.pickup import Pickups
 from daemon.monitoring.service_problems import pickup_problems
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
@@ -60,7 +60,7 @@ def shelf(places: dict[str, Destination]) -> Shelf:
 @pytest.fixture
 def look(
     store: Store,
-    content: ContentStore,
+    content: ContentFolder,
     clock: Clock,
     stopping: threading.Event,
     places: dict[str, Destination],

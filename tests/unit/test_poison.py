@@ -21,7 +21,7 @@ from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.poison import PoisonTurn
 from daemon.store import Store
 from daemon.store.claims import POISON_AFTER
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
@@ -103,7 +103,7 @@ def suspects(store: Store, count: int, now: datetime) -> set[UUID]:
 )
 def test_suspects_get_their_turn(
     store: Store,
-    content: ContentStore,
+    content: ContentFolder,
     clock: Clock,
     stopping: threading.Event,
     takes: float,
@@ -139,7 +139,7 @@ def test_suspects_get_their_turn(
 
 
 def test_nothing_begins_beside_a_suspect(
-    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event
+    store: Store, content: ContentFolder, clock: Clock, stopping: threading.Event
 ) -> None:
     """A letter that comes while a suspect is attempted waits until that has ended: the suspect's
     crash must not be blamed on it."""

@@ -17,7 +17,7 @@ from daemon.core.settings import MailboxSettings
 from daemon.intake.mailboxes import PolledMailbox
 from daemon.intake.new_letter import MarkPolicies
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, PARTY, SENDER, TAX, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
@@ -83,7 +83,7 @@ def test_bounds_that_are_none(written: dict[str, str], problem: str) -> None:
 class Rounds:
     """Polls what is due, with a new store each time, as after a restart."""
 
-    def __init__(self, store: Store, content: ContentStore, clock: Clock) -> None:
+    def __init__(self, store: Store, content: ContentFolder, clock: Clock) -> None:
         self.store, self.content, self.clock = store, content, clock
         self.mailbox = MemoryMailbox(name="memory", boxes=[TAX, QUIET])
 
@@ -105,7 +105,7 @@ class Rounds:
 
 
 @pytest.fixture(name="rounds")
-def new_rounds(store: Store, content: ContentStore, clock: Clock) -> Rounds:
+def new_rounds(store: Store, content: ContentFolder, clock: Clock) -> Rounds:
     """Rounds of two organisations, of which one has a letter at once."""
     found = Rounds(store, content, clock)
     found.mailbox.publish("a", requested_at=clock())

@@ -18,7 +18,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
@@ -48,7 +48,7 @@ def mailbox() -> FromADay:
 
 
 @pytest.fixture
-def intake(store: Store, content: ContentStore, clock: Clock) -> Intake:
+def intake(store: Store, content: ContentFolder, clock: Clock) -> Intake:
     """An intake by the table that appoints somebody."""
     store.letters.note_table(APPOINTED.version, APPOINTED.text, NOW)
     return new_intake(store, content, clock, lambda: APPOINTED)

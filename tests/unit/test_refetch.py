@@ -20,7 +20,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.refetch import Asked, Refetch
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import Clock, md5, new_intake
 from tests.unit.memory import MemoryMailbox
 
@@ -33,7 +33,7 @@ class Desk:
     """A letter `a` in a mailbox and in a store."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     clock: Clock
     intake: Intake
     mailbox: MemoryMailbox
@@ -63,7 +63,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store, content: ContentStore, clock: Clock) -> Desk:
+def desk(store: Store, content: ContentFolder, clock: Clock) -> Desk:
     """A desk; nothing is published yet."""
     return Desk(store, content, clock, new_intake(store, content, clock), MemoryMailbox())
 

@@ -30,7 +30,7 @@ from daemon.core.model import (
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, TAX, Clock, sha256, stored_letter, table_of
 
 pytestmark = pytest.mark.both_databases
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.both_databases
 ALL = {"body": "30d", "attachments": "20d", "metadata": "40d"}
 
 
-def keeper(store: Store, content: ContentStore, clock: Clock, **rules: object) -> Housekeeping:
+def keeper(store: Store, content: ContentFolder, clock: Clock, **rules: object) -> Housekeeping:
     """Housekeeping by these rules, with the usual table."""
     rule = RetentionSettings.model_validate(rules)
     return Housekeeping(
@@ -50,7 +50,7 @@ def keeper(store: Store, content: ContentStore, clock: Clock, **rules: object) -
 
 
 def add(
-    store: Store, content: ContentStore, name: str, state: DeliveryState = DeliveryState.DELIVERED
+    store: Store, content: ContentFolder, name: str, state: DeliveryState = DeliveryState.DELIVERED
 ) -> UUID:
     """A letter with an attachment, whose delivery is in this state."""
     content.put([b"pdf"])
@@ -63,14 +63,14 @@ def add(
     return letter.message.id
 
 
-def age(content: ContentStore, data: bytes) -> Path:
+def age(content: ContentFolder, data: bytes) -> Path:
     """Make the bytes as old as the letters."""
     path = content.path(sha256(data))
     os.utime(path, (NOW.timestamp(), NOW.timestamp()))
     return path
 
 
-def test_nothing_goes_by_default(store: Store, content: ContentStore, clock: Clock) -> None:
+def test_nothing_goes_by_default(store: Store, content: ContentFolder, clock: Clock) -> None:
     """Without a word about it, everything is kept for ever."""
     add(store, content, "a")
     clock.advance(days=30000)
@@ -79,7 +79,7 @@ def test_nothing_goes_by_default(store: Store, content: ContentStore, clock: Clo
 
 
 def test_each_part_goes_in_its_time_and_is_recorded(
-    store: Store, content: ContentStore, clock: Clock, database: Path
+    store: Store, content: ContentFolder, clock: Clock, database: Path
 ) -> None:
     """Attachments, text and metadata go one after another; each is recorded, and a tombstone keeps
     the letter from coming again."""
@@ -120,7 +120,7 @@ def test_each_part_goes_in_its_time_and_is_recorded(
 
 
 def test_a_letter_that_was_deleted_never_comes_again(
-    store: Store, content: ContentStore, clock: Clock
+    store: Store, content: ContentFolder, clock: Clock
 ) -> None:
     """What a tombstone stands for counts as stored: it is neither fetched nor kept nor missing."""
     letter = stored_letter("a", altinn2_id=7)
@@ -135,7 +135,7 @@ def test_a_letter_that_was_deleted_never_comes_again(
 
 
 def test_bytes_that_another_letter_needs_stay(
-    store: Store, content: ContentStore, clock: Clock
+    store: Store, content: ContentFolder, clock: Clock
 ) -> None:
     """A file goes with the last letter that has it, and not while it is new."""
     add(store, content, "a")
@@ -159,7 +159,7 @@ def test_bytes_that_another_letter_needs_stay(
     assert not path.exists()
 
 
-def test_a_legal_hold(store: Store, content: ContentStore, clock: Clock) -> None:
+def test_a_legal_hold(store: Store, content: ContentFolder, clock: Clock) -> None:
     """While a hold is in force nothing of the letter goes; when it has ended, everything may."""
     key, house = add(store, content, "a"), keeper(store, content, clock, **ALL)
     store.retention.hold(key, "kari", "sak 12", NOW)
@@ -210,7 +210,7 @@ marks = st.none() | st.sampled_from(MarkState)
 )
 def test_nothing_undelivered_or_not_taken_is_ever_deleted(
     store: Store,
-    content: ContentStore,
+    content: ContentFolder,
     letters: list[tuple[list[tuple[DeliveryState, bool, str | None]], MarkState | None, bool]],
 ) -> None:
     """Whatever state letters are in: what goes was delivered and taken everywhere, its sender was

@@ -19,7 +19,7 @@ from daemon.core.model import DeliveryState
 from daemon.core.parcels import Receipt
 from daemon.maintenance.integrity import check_store
 from daemon.store import Claim, Store, results
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, newest_messages, stored_letter
 
 _LEASE = timedelta(hours=1)
@@ -78,7 +78,7 @@ def test_numbers_are_those_of_the_rows(new_database: Path, steps: list[str]) -> 
 def test_numbers_changed_by_hand_are_found(database: Path, store: Store, tmp_path: Path) -> None:
     """The check of the store names a number that is not that of the rows, and only that."""
     store.letters.add([stored_letter("a", ("erp",))])
-    content = ContentStore(tmp_path / "files")
+    content = ContentFolder(tmp_path / "files")
     assert check_store(database, store, content).wrong_counts == []
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE row_counts SET count = 7 WHERE what = 'messages'")

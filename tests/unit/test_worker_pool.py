@@ -26,14 +26,14 @@ from daemon.intake.worker.messages import (
     unpack_snapshot,
 )
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, TAX
 from tests.unit.worker_crew import LETTERS, SECONDS, Crew, Script, Threads, carries, ids
 
 
 @pytest.fixture
 def crew(
-    store: Store, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, content: ContentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Crew]]:
     """Make a crew, whose supervisor looks often."""
     monkeypatch.setattr(worker_supervisor, "_LOOK", 0.02)

@@ -35,7 +35,7 @@ from daemon.intake.worker.worker_supervisor import WorkerSupervisor
 from daemon.runtime.fork_server import Forked
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, TAX, Clock, active_snapshot, new_intake
 from tests.unit.memory_batch import BatchMailbox
 
@@ -137,7 +137,7 @@ class Crew:
     """A pool of workers that are threads, with a supervisor at work."""
 
     store: Store
-    content: ContentStore
+    content: ContentFolder
     server: Threads
     number: int = 2
     released: list[tuple[str, bool]] = field(default_factory=list)

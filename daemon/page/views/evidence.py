@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from daemon.core.errors import ContentMissing
+from daemon.core.errors import ContentMissing, ContentUnavailable
 from daemon.core.model import MessageValues
 from daemon.core.rights import Right
 from daemon.maintenance.evidence.words import Language
@@ -51,6 +51,8 @@ def export(request: Request) -> Response:
         path = _written(request, found.message, folder, reason)
     except ContentMissing as error:
         rmtree(folder, ignore_errors=True)
+        if isinstance(error, ContentUnavailable):
+            raise
         raise HTTPException(HTTPStatus.GONE, "missing") from error
     except BaseException:
         rmtree(folder, ignore_errors=True)

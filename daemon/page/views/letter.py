@@ -17,24 +17,31 @@ from uuid import UUID
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from daemon.core.accounts import Event
-from daemon.core.errors import NotFound, OperatorError
+from daemon.core.errors import (
+    ContentMissing,
+    ContentUnavailable,
+    NotFound,
+    OperatorError,
+    StoreError,
+)
 from daemon.core.model import KEPT_STATES, Attachment, DecisionRow, Message
 from daemon.core.rights import Right
 from daemon.core.safe_html import safe_html
 from daemon.intake.rerouting import facts_of_stored
 from daemon.maintenance.evidence.pdf import has_library
 from daemon.page.context import Page, page_of, user_of
-from daemon.page.inline_kinds import inline_type
+from daemon.page.inline_kinds import LONGEST, inline_type
 from daemon.page.movable import current_table, recipients_for
 from daemon.page.secret_letters import is_secret
 from daemon.page.timeline import REFUSED, timeline
 from daemon.routing.decide import followed
 from daemon.routing.explain import Explanation, explain
 from daemon.service import stack
+from daemon.web.held_file import HeldFileResponse
 
 _OPENED_FOR = timedelta(hours=8)
 """How long the attachments of a confidential letter can be had after it was opened."""
@@ -257,26 +264,32 @@ def _inline(page: Page, attachment: Attachment) -> str:
     """Return the type by which a browser may show it; empty for what it must not."""
     if attachment.state not in KEPT_STATES or not attachment.sha256:
         return ""
-    return inline_type(page.content.path(attachment.sha256))
+    try:
+        return inline_type(page.content.beginning(attachment.sha256, LONGEST))
+    except (ContentMissing, StoreError):
+        return ""
 
 
 def _file(page: Page, attachment: Attachment, *, as_page: bool) -> Response:
     assert attachment.sha256
-    path = page.content.path(attachment.sha256)
-    if not path.is_file():
-        raise HTTPException(HTTPStatus.GONE, "missing")
     kind = _inline(page, attachment) if as_page else ""
     name = quote(attachment.safe_name, safe="")
     how = "inline" if kind else "attachment"
-    return FileResponse(
-        path,
-        media_type=kind or "application/octet-stream",
-        headers={
-            "Content-Disposition": f'{how}; filename="{_ascii(attachment.safe_name)}"; '
-            f"filename*=UTF-8''{name}",
-            "Content-Security-Policy": _INLINE_POLICY if kind else _DOWNLOAD_POLICY,
-        },
-    )
+    try:
+        return HeldFileResponse(
+            page.content,
+            attachment.sha256,
+            media_type=kind or "application/octet-stream",
+            headers={
+                "Content-Disposition": f'{how}; filename="{_ascii(attachment.safe_name)}"; '
+                f"filename*=UTF-8''{name}",
+                "Content-Security-Policy": _INLINE_POLICY if kind else _DOWNLOAD_POLICY,
+            },
+        )
+    except ContentUnavailable:
+        raise
+    except ContentMissing as error:
+        raise HTTPException(HTTPStatus.GONE, "missing") from error
 
 
 def _ascii(name: str) -> str:

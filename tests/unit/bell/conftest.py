@@ -24,7 +24,7 @@ from daemon.intake.mailboxes import PolledMailbox
 from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.reconcile import Reconciliation
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.connectors.altinn3_post import ADMINISTRATION, CONFIDENTIAL, OTHER, PARTY, QUICK, TAX
 from tests.unit.conftest import TABLE, Clock, new_intake
 
@@ -38,7 +38,7 @@ class BellWorld:
     altinn: FakeAltinn
     client: ReadyClient
     store: Store
-    content: ContentStore
+    content: ContentFolder
     folder: Path
     mailboxes: list[Altinn3] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -110,7 +110,7 @@ class BellWorld:
 
 
 @pytest.fixture
-def world(store: Store, content: ContentStore, tmp_path: Path) -> Iterator[BellWorld]:
+def world(store: Store, content: ContentFolder, tmp_path: Path) -> Iterator[BellWorld]:
     """A mailbox with two organisations that has not been read yet."""
     with FakeAltinn() as altinn:
         client = altinn.ready_client()

@@ -19,7 +19,7 @@ from daemon.intake.mailboxes import PolledMailbox
 from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.reconcile import Reconciliation
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.connectors.dialog_post import (
     NAV,
     OTHER,
@@ -34,7 +34,7 @@ from tests.unit.conftest import TABLE, Clock, new_intake
 class Rounds:
     """Rounds of one mailbox, which may be started again."""
 
-    def __init__(self, post: DialogPost, store: Store, content: ContentStore) -> None:
+    def __init__(self, post: DialogPost, store: Store, content: ContentFolder) -> None:
         self.post, self.store, self.content = post, store, content
         self.stopping = threading.Event()
         self.rounds: BellRounds = self.start(post.mailbox)
@@ -72,7 +72,7 @@ class Rounds:
 
 
 @pytest.fixture
-def rounds(post: DialogPost, store: Store, content: ContentStore) -> Iterator[Rounds]:
+def rounds(post: DialogPost, store: Store, content: ContentFolder) -> Iterator[Rounds]:
     yield Rounds(post, store, content)
     assert not post.altinn.dialogs.seen_log()
     assert post.altinn.count("dialog") == 0

@@ -23,7 +23,7 @@ from daemon.page.guard.signed_in import COOKIE
 from daemon.page.run import opened
 from daemon.service import stack
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.users import Actor, RoleGrant
 from tests.unit.conftest import NOW, Clock
 
@@ -148,7 +148,7 @@ def opened_site(tmp_path: Path, more: str = "") -> Iterator[Site]:
     (tmp_path / "drop").mkdir()
     if not (tmp_path / "postmottak.db").exists():
         Store(f"sqlite:///{tmp_path / 'postmottak.db'}").close()
-    ContentStore(tmp_path / "content")
+    ContentFolder(tmp_path / "content")
     loaded = stack.load_for_page(tmp_path / "postmottak.toml")
     with ExitStack() as ends:
         page, assets = ends.enter_context(opened(loaded.configuration))

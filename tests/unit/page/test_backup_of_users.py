@@ -9,14 +9,14 @@ from pathlib import Path
 from daemon.core.accounts import ChangeSource
 from daemon.maintenance.backup import make_backup, restore_backup
 from daemon.store import Actor, RoleGrant, Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW
 
 BY = Actor(name="root")
 
 
 def test_sessions_and_links_are_not_in_a_backup(
-    store: Store, database: Path, content: ContentStore, tmp_path: Path
+    store: Store, database: Path, content: ContentFolder, tmp_path: Path
 ) -> None:
     """Users, rights, events and the table's history come back from a backup; a cookie or a link
     from before does not work on the machine that it was restored on, and goes on where it was."""
@@ -34,7 +34,7 @@ def test_sessions_and_links_are_not_in_a_backup(
     assert store.sessions.find(token, NOW) == "anna"
     elsewhere = tmp_path / "elsewhere" / "postmottak.db"
     elsewhere.parent.mkdir()
-    restore_backup(folder, elsewhere, ContentStore(tmp_path / "copy"), NOW, replace=False)
+    restore_backup(folder, elsewhere, ContentFolder(tmp_path / "copy"), NOW, replace=False)
     restored = Store(f"sqlite:///{elsewhere}")
     assert restored.sessions.find(token, NOW) is None
     assert restored.login_links.take(link, NOW) is None
@@ -47,7 +47,7 @@ def test_sessions_and_links_are_not_in_a_backup(
     assert store.login_links.take(link, NOW) == "anna"
 
 
-def test_a_backup_of_an_older_database_is_made(content: ContentStore, tmp_path: Path) -> None:
+def test_a_backup_of_an_older_database_is_made(content: ContentFolder, tmp_path: Path) -> None:
     """A store from before there were users can be backed up before the service has started."""
     dump = Path(__file__).parents[1] / "data" / "store_0003.sql"
     old = tmp_path / "old.db"

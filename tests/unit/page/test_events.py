@@ -19,7 +19,7 @@ from daemon.core.parcels import Receipt
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.store import Store, events, results
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.events import REMOVED
 from tests.unit.conftest import NOW, TABLE, stored_letter
 
@@ -215,7 +215,7 @@ def test_housekeeping_keeps_events_as_long_as_it_is_told(
     settings = RetentionSettings(events=kept)
     housekeeping = Housekeeping(
         store=eight,
-        content=ContentStore(tmp_path / "content"),
+        content=ContentFolder(tmp_path / "content"),
         retention=lambda: Retention(settings=settings, table=TABLE, past=lambda _: None),
         clock=lambda: NOW + timedelta(days=11),
     )

@@ -17,7 +17,7 @@ from connectors.sandbox.dialogs import DialogFile, PretendAddress, PretendTransm
 from daemon.core.document import letter_document
 from daemon.core.model import message_id
 from daemon.intake.new_letter import MarkPolicies
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.connectors.dialog_post import (
     SCOPE,
     DialogPost,
@@ -47,7 +47,7 @@ def letters(post: DialogPost, site: Site, caplog: pytest.LogCaptureFixture) -> l
         summary="Sykmeldt fra mandag",
         due_at=due,
     )
-    content = ContentStore(site.folder / "content")
+    content = ContentFolder(site.folder / "content")
     clock = cast("Clock", post.altinn.clock.now)
     intake = new_intake(site.store, content, clock, lambda: TABLE)
     site.store.letters.note_table(TABLE.version, TABLE.text, post.altinn.clock.now())

@@ -20,7 +20,7 @@ from benchmarks.loopback import free_port
 from daemon.page.guard.signed_in import COOKIE
 from daemon.runtime.clock import utc_now
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.users import Actor, RoleGrant
 from tests.browser.letters import CONFIGURATION, ROUTING, fill
 
@@ -45,7 +45,7 @@ class Served:
 def _store(folder: Path, name: str, letters: int) -> str:
     """Make a store with these letters and a user; return the cookie of their session."""
     with closing(Store(f"sqlite:///{folder / name}")) as store:
-        fill(store, ContentStore(folder / "content"), utc_now(), letters)
+        fill(store, ContentFolder(folder / "content"), utc_now(), letters)
         grants = [RoleGrant(role="reader")]
         store.users.add("kari", utc_now(), Actor(name="test"), grants=grants)
         return f"{COOKIE}={store.sessions.begin('kari', '127.0.0.1', utc_now())}"

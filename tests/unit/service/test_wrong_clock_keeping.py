@@ -137,7 +137,7 @@ def test_files_of_letters_that_are_being_fetched_stay(
     with start() as parts:
         works(parts, machine, STABLE, stopping)
         kept = parts.content.put([b"of a letter that is not stored yet"])
-        path = parts.content.path(kept.sha256)
+        path = Path(parts.content.place, kept.sha256[:2], kept.sha256)
         old = (machine.truth - YEAR).timestamp()
         os.utime(path, (old, old))
         machine.ahead = -YEAR
