@@ -76,7 +76,7 @@ def _refetch(
     from daemon.service import stack
     from daemon.service.stack import utc_now
 
-    _require_owner(checked.configuration.store.content)
+    _require_owner(checked.configuration.store.content_folder)
     content = stack.open_content(checked.configuration)
     fetcher = Fetcher(store=store, content=content, table=lambda: checked.table, clock=utc_now)
     work = Refetch(store=store, fetcher=fetcher, clock=utc_now)

@@ -226,7 +226,9 @@ class _SectionReader:
         for section in values:
             if section not in _SECTIONS:
                 self.faults.unknown((section,), section, _SECTIONS, "section")
-        store = self.section(StoreSettings, values, "store")
+        network = self.section(ProxyOptions, values, "network")
+        proxies = self.proxies(network)
+        store = self.section(StoreSettings, values, "store", proxies)
         delivery = self.section(DeliverySettings, values, "delivery")
         routing = self.section(RoutingSettings, values, "routing")
         retention = self.section(RetentionSettings, values, "retention")
@@ -238,8 +240,6 @@ class _SectionReader:
         web = self.optional(WebSettings, values, "web")
         canary = self.optional(CanarySettings, values, "canary")
         events = self.optional(EventsSettings, values, "events")
-        network = self.section(ProxyOptions, values, "network")
-        proxies = self.proxies(network)
         mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values, proxies)))
         destinations = tuple(map(_as_destination, self.connectors("destination", values, proxies)))
         able = {each.name: each.settings.can_notify for each in destinations}
@@ -293,12 +293,18 @@ class _SectionReader:
     def optional(self, model: type[Model], values: dict[str, Any], name: str) -> Model | None:
         return self.section(model, values, name) if name in values else None
 
-    def section(self, model: type[Model], values: dict[str, Any], name: str) -> Model | None:
+    def section(
+        self,
+        model: type[Model],
+        values: dict[str, Any],
+        name: str,
+        proxies: Proxies | None = None,
+    ) -> Model | None:
         found = values.get(name, {})
         if not isinstance(found, dict):
             self.faults.add((name,), "must be a section", f"Write it as a section: [{name}]")
             return None
-        return self.validate(model, found, (name,))
+        return self.validate(model, found, (name,), proxies)
 
     def validate(
         self,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import socket
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -11,13 +14,22 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     ValidationInfo,
     model_validator,
 )
 
-from daemon.core.settings import FilePath, OpenedSecret, base_folder
+from daemon.core.buckets import BucketAccess, bucket_prefix
+from daemon.core.settings import (
+    ConnectorSettings,
+    FilePath,
+    OpenedSecret,
+    at_home,
+    base_folder,
+)
+from daemon.core.tls import none_if_empty
 
-_SQLITE = "sqlite:///"
+_SQLITE, _S3 = "sqlite:///", "s3://"
 _POSTGRESQL = "postgresql+psycopg://"
 _EXAMPLES = (
     'write "sqlite:////var/lib/postmottak/postmottak.db" or '
@@ -65,19 +77,52 @@ def _server_url(text: str) -> str:
     return text
 
 
-def _none_if_empty(value: object) -> object:
-    return value or None
+@dataclass(frozen=True)
+class BucketAddress:
+    """A bucket, or the part of it under a prefix, written `s3://BUCKET/PREFIX`."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (f"{_S3}{self.bucket}", self.prefix)))
+
+
+def _content_place(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, BucketAddress):
+        return value
+    if not isinstance(value, str | Path):
+        raise ValueError('is not text; write a folder in quotes, or "s3://BUCKET/PREFIX"')  # noqa: TRY004
+    if isinstance(value, Path) or "://" not in value:
+        return base_folder(info) / at_home(Path(value))
+    bucket, _, prefix = value.removeprefix(_S3).partition("/")
+    if not value.startswith(_S3) or not re.fullmatch(r"[A-Za-z0-9._-]{3,63}", bucket):
+        raise ValueError(
+            "is not the address of a bucket; write a folder, or s3:// with the bucket's name and "
+            'a prefix, such as "s3://post/content"'
+        )
+    return BucketAddress(bucket, bucket_prefix(prefix))
+
+
+class BucketSettings(BucketAccess, ConnectorSettings):
+    """`[store.s3]`: how the bucket for content is reached."""
 
 
 class StoreSettings(BaseModel):
     """`[store]`: where letters are kept."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     database: Annotated[str, AfterValidator(_database_url)]
     password_file: OpenedSecret = None
-    content: FilePath
-    own_files: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = None
+    own_files: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
+    content: Annotated[Path | BucketAddress, BeforeValidator(_content_place)]
+    """The folder or the bucket with the bytes of attachments."""
+    content_cache: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
+    """A folder of this machine for files of a bucket."""
+    content_cache_mb: Annotated[int, Field(ge=1)] = 2048
+    """How large it may become, but for the files that are in use."""
+    s3: BucketSettings | None = None
 
     @model_validator(mode="after")
     def _server_only(self) -> StoreSettings:
@@ -99,9 +144,42 @@ class StoreSettings(BaseModel):
         """
         if self.is_file:
             return Path(self.database.removeprefix(_SQLITE))
-        return (self.own_files or self.content.parent) / _OWN
+        return (self.own_files or self.content_folder.parent) / _OWN
 
     @property
     def password(self) -> str:
         """The password for the database; empty if there is none, or libpq finds it elsewhere."""
         return self.password_file.value if self.password_file else ""
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> Self:
+        if isinstance(self.content, BucketAddress):
+            if self.content_cache is None:
+                raise ValueError(
+                    "has content in a bucket and no content_cache; name a folder of this machine, "
+                    'such as "/var/lib/postmottak/content-cache"'
+                )
+            if self.s3 is None:
+                raise ValueError(
+                    "has content in a bucket and no section [store.s3]; add it, with access_key_id "
+                    "and secret_key_file"
+                )
+        return self
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the database is one that several nodes use."""
+        return not self.is_file
+
+    @property
+    def content_folder(self) -> Path:
+        """The folder in which this machine writes content, for good or on its way to the bucket."""
+        if isinstance(self.content, Path):
+            return self.content
+        assert self.content_cache
+        return self.content_cache
+
+    @property
+    def node(self) -> str:
+        """The name of this machine among those that share the store."""
+        return socket.gethostname()

@@ -34,13 +34,13 @@ CLOCK = "clock"
 """The kind of alert that this machine's clock is wrong, or that no source confirms it."""
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
-FULL, PICKUP, STALLED = "full", "pickup", "stalled"
+FULL, PICKUP, STALLED, STORAGE = "full", "pickup", "stalled", "storage"
 RESOURCES, BELL, PARTIES, EVENTS = "resources", "bell", "parties", "events"
 UNSIGNED, UNPUBLISHED = "journal-unsigned", "journal-unpublished"
 SEEN_BY_SERVICE = frozenset(
     {
         *(BELL, ENDPOINT, EVENTS, FULL, LOCK, LOG, PARTIES, PICKUP, RESOURCES, STALLED, WATCH),
-        *(UNPUBLISHED, UNSIGNED, WRONG_TOKEN),
+        *(STORAGE, UNPUBLISHED, UNSIGNED, WRONG_TOKEN),
     }
 )
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the

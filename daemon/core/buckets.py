@@ -110,6 +110,11 @@ class BucketConnection:
         )
 
     @property
+    def place(self) -> str:
+        """The bucket and the prefix."""
+        return "/".join(each for each in (f"s3://{self.name}", self.prefix) if each)
+
+    @property
     def server(self) -> str:
         """The server, as an operator would recognise it."""
         return self.access.endpoint or f"S3 in {self.access.region}"
@@ -121,7 +126,7 @@ class BucketConnection:
         """
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) or "<Code>NoSuchBucket<" in str(error):
             return (
                 f"{self.server} has no bucket {self.name}, or lost a file in it; check "
                 "bucket and endpoint"

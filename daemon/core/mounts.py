@@ -28,6 +28,8 @@ class Mount:
     """Read-only at this place, for this process."""
     read_only_everywhere: bool
     """The file system itself is read-only."""
+    options: frozenset[str] = frozenset()
+    """The options of the file system itself, such as `hard`."""
 
 
 def mount_of(path: Path, mounts: str | None = None) -> Mount | None:
@@ -66,4 +68,5 @@ def _mount(line: str) -> Mount | None:
         kind=more[0],
         read_only="ro" in fields[5].split(","),
         read_only_everywhere="ro" in more[-1].split(","),
+        options=frozenset(more[-1].split(",")),
     )

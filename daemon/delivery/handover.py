@@ -68,7 +68,7 @@ class Handover:
         )
 
     def _open(self, sha256: str, beat: Heartbeat) -> BinaryIO:
-        return with_heartbeat(self._content.open(sha256), beat)
+        return with_heartbeat(self._content.open(sha256, beat), beat)
 
 
 def hand_over(

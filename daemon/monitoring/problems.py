@@ -155,7 +155,7 @@ def free_space(configuration: Configuration) -> dict[Path, int]:
 
     A folder of which the system reports nothing is left out.
     """
-    places = (configuration.store.beside.parent, configuration.store.content)
+    places = (configuration.store.beside.parent, configuration.store.content_folder)
     return {place: free for place in dict.fromkeys(places) if (free := _free(place)) is not None}
 
 

@@ -36,6 +36,7 @@ _OF_MACHINE = frozenset(
         "pickup",
         "resources",
         "stalled",
+        "storage",
         "watch",
         "wrong-token",
     }

@@ -20,26 +20,57 @@ _MOUNTS = MOUNTS
 _SHARED = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
 )
+_RELIABLE = frozenset({"nfs4", "ceph"})
+_UNRELIABLE = frozenset({"soft", "softerr"})  # nfs(5)
 
 
 def refuse_shared_file_systems(store: StoreSettings) -> None:
     """Raise StoreError if database or content lies on a file system of another machine.
 
     Locks and fsync are not reliable there: two processes could use one database, and a letter could
-    count as stored that is not. On a machine that does not list its mounts, nothing is refused.
+    count as stored that is not. Content of several nodes, whose database says who does what, may be
+    on one that keeps what it has acknowledged and shows all of them the same. On a machine that
+    does not list its mounts, nothing is refused.
     """
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    own = "database" if store.is_file else "folder of own files"
-    place = store.beside if store.is_file else store.beside.parent
-    for what, path in ((own, place), ("content", store.content)):
-        if kind := shared_file_system(mounts, path.resolve()):
-            raise StoreError(
-                f"the {what} {path} lies on a file system of type {kind}, which other "
-                "machines share; keep it on a local disk"
-            )
+    if store.is_file:
+        _refuse_shared("database", store.beside, mounts)
+    else:
+        _refuse_shared("folder of own files", store.beside.parent, mounts)
+    if store.is_shared and isinstance(store.content, Path):
+        _refuse_unreliable(store.content, mounts)
+    else:
+        cached = store.content_folder != store.content
+        _refuse_shared("content cache" if cached else "content", store.content_folder, mounts)
+
+
+def _refuse_shared(what: str, path: Path, mounts: str) -> None:
+    if kind := shared_file_system(mounts, path.resolve()):
+        raise StoreError(
+            f"the {what} {path} lies on a file system of type {kind}, which other "
+            "machines share; keep it on a local disk"
+        )
+
+
+def _refuse_unreliable(content: Path, mounts: str) -> None:
+    """Raise StoreError for a shared file system on which nodes cannot rely."""
+    found = mount_of(content.resolve(), mounts)
+    if found is None or found.kind not in _SHARED:
+        return
+    remedy = "use NFS 4 or CephFS, mounted `hard`, or a bucket"
+    if found.kind not in _RELIABLE:
+        raise StoreError(
+            f"the content {content} lies on a file system of type {found.kind}, on which nodes "
+            f"cannot rely; {remedy}"
+        )
+    if wrong := sorted(found.options & _UNRELIABLE):
+        raise StoreError(
+            f"the content {content} lies on {found.kind} that is mounted `{wrong[0]}`, which loses "
+            f"what was written when the server is away; {remedy}"
+        )
 
 
 def shared_file_system(mounts: str, path: Path) -> str | None:
@@ -59,7 +90,13 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
     ]
     paths = dict.fromkeys(
         secret.path
-        for section in (*sections, configuration.store, configuration.api, configuration.events)
+        for section in (
+            *sections,
+            configuration.store,
+            configuration.store.s3,
+            configuration.api,
+            configuration.events,
+        )
         if section
         for secret in _secrets(section)
     )

@@ -1,4 +1,7 @@
-"""Whether the disk has room for what the service's parts keep, as they find out by trying."""
+"""Whether what the service's parts keep can be kept, as they find out by trying.
+
+The disk may have no room, or the bucket for content may not answer.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from contextlib import contextmanager
 
 import structlog
 
-from daemon.core.bookkeeping import FULL
-from daemon.core.errors import DiskFull
+from daemon.core.bookkeeping import FULL, STORAGE
+from daemon.core.errors import DiskFull, StorageUnreachable
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 
@@ -22,7 +25,7 @@ delivery is claimed, and is not due, when its outcome could not be recorded."""
 
 
 class Room:
-    """Keeps the problem FULL. May be used by several threads.
+    """Keeps the problems FULL and STORAGE. May be used by several threads.
 
     One part may find room for small letters while another has none for a large one, so the problem
     lasts until each that found none has found some.
@@ -36,11 +39,13 @@ class Room:
 
     def lacks(self, what: str, error: DiskFull, who: str = "") -> None:
         """Note that `who` found no room, so that nothing is `what`, such as `fetched`."""
-        _log.error(f"nothing is {what} until there is room", reason=str(error))
-        text = f"The disk is full, and nothing is {what}: {error}; make room"
+        _log.error(f"nothing is {what} until {_until(error)}", reason=str(error))
+        kind, text = FULL, f"The disk is full, and nothing is {what}: {error}; make room"
+        if isinstance(error, StorageUnreachable):
+            kind, text = STORAGE, f"Nothing is {what}: {error}"
         with self._lock:
             self._lacking[what][who] = time.monotonic()
-            self._problems.begin(Problem(kind=FULL, about=what, text=text))
+            self._problems.begin(Problem(kind=kind, about=what, text=text))
 
     def found(self, what: str, who: str = "", *, certain: bool = True) -> None:
         """Note that `who` met no full disk; not `certain` if it may have had nothing to keep."""
@@ -52,6 +57,7 @@ class Room:
             del lacking[who]
             if not lacking:
                 self._problems.end(FULL, what)
+                self._problems.end(STORAGE, what)
 
 
 @contextmanager
@@ -60,4 +66,10 @@ def without_room(consequence: str) -> Iterator[None]:
     try:
         yield
     except DiskFull as error:
-        _log.error(f"{consequence} until there is room", reason=str(error))
+        _log.error(f"{consequence} until {_until(error)}", reason=str(error))
+
+
+def _until(error: DiskFull) -> str:
+    """Return what is waited for, as the end of a sentence."""
+    unreachable = isinstance(error, StorageUnreachable)
+    return "the storage of content can be reached" if unreachable else "there is room"

@@ -27,7 +27,7 @@ from daemon.service import plugins
 from daemon.service.store_access import lock_of, refuse_hidden_store, store_exists
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from daemon.store.content_folder import ContentFolder
+from daemon.store.content_place import content_of
 
 utc_now = clock.utc_now
 """Returns the time of this machine's clock."""
@@ -140,7 +140,7 @@ def open_store(configuration: Configuration) -> Store:
 
 def open_content(configuration: Configuration) -> ContentStore:
     """Open the attachments' bytes alone. Raises StoreError."""
-    return ContentFolder(configuration.store.content)
+    return content_of(configuration.store)
 
 
 def table_of(store: Store, version: str) -> Table:

@@ -55,7 +55,11 @@ def store_exists(store: StoreSettings) -> bool:
 
 def lock_of(store: StoreSettings, holder: str = "") -> InstanceLock:
     """Take the lock of the store on this machine. Raises StoreError, as InstanceLock does."""
-    lock = InstanceLock(store.beside, store.content, is_file=store.is_file)
+    # a folder that other machines share is not this one's alone
+    own = (
+        None if store.is_shared and store.content_folder == store.content else store.content_folder
+    )
+    lock = InstanceLock(store.beside, own, is_file=store.is_file)
     if holder:
         lock.write_holder(holder)
     return lock
@@ -92,8 +96,8 @@ def _judged(store: StoreSettings) -> Iterator[tuple[str, Path, Iterator[str]]]:
     what = "database" if store.is_file else "own files"
     yield what, store.beside, _database_faults(what, store.beside)
     closed = nearest_folder(store.beside.parent)
-    if os.access(closed, os.X_OK) or nearest_folder(store.content) != closed:
-        yield "content", store.content, _content_faults(store.content)
+    if os.access(closed, os.X_OK) or nearest_folder(store.content_folder) != closed:
+        yield "content", store.content_folder, _content_faults(store.content_folder)
 
 
 def _new(path: Path) -> str:

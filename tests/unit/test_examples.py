@@ -23,7 +23,7 @@ from daemon.config.loader import (
     RetentionSettings,
     RoutingSettings,
 )
-from daemon.config.store import StoreSettings
+from daemon.config.store import BucketSettings, StoreSettings
 from daemon.config.web import OidcSettings, ProxySettings, WebSettings
 from daemon.core.network import ProxyOptions
 from daemon.service import plugins, stack
@@ -32,6 +32,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = tomllib.loads((CONFIG / "postmottak.example.toml").read_text(encoding="utf-8"))
 SECTIONS: dict[str, tuple[dict[str, Any], type[BaseModel]]] = {
     "store": (EXAMPLE["store"], StoreSettings),
+    "store.s3": (EXAMPLE["store"]["s3"], BucketSettings),
     "network": (EXAMPLE["network"], ProxyOptions),
     "delivery": (EXAMPLE["delivery"], DeliverySettings),
     "retention": (EXAMPLE["retention"], RetentionSettings),

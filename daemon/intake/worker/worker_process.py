@@ -55,7 +55,7 @@ from daemon.runtime.fork_server import IGNORED, end_with_traceback
 from daemon.runtime.heartbeat import LOOP_TIMEOUT, Heartbeats, mailbox_with_heartbeat
 from daemon.runtime.process_usage import usage_of_this_process
 from daemon.store import BusyWait, Store
-from daemon.store.content_folder import ContentFolder
+from daemon.store.content_place import content_of
 
 _log = structlog.get_logger(__name__)
 _START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -104,7 +104,7 @@ class _WorkerParts:
         busy_wait = BusyWait(limit=None, stopping=self.stopping, on_wait=self._excuse)
         settings = configuration.store
         self.store = Store(settings.database, busy_wait, settings.password)
-        self.content = ContentFolder(settings.content, temporaries_of(name))
+        self.content = content_of(settings, temporaries_of(name))
         self.names = names_of(self.store, configuration)
         self._mailboxes: dict[str, Mailbox] = {}
         self._configured = {each.name: each for each in configuration.mailboxes}
