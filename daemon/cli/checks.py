@@ -157,7 +157,9 @@ class _Report:
 
 def _findings(configuration: Configuration) -> Iterator[Finding]:
     from daemon.service import plugins
+    from daemon.service.store_access import check_bucket
 
+    yield from check_bucket(configuration.store)
     mailboxes, destinations = (
         plugins.connect_mailboxes(configuration),
         plugins.connect_destinations(configuration),

@@ -141,6 +141,14 @@ class BucketConnection:
             f"({type(error).__name__}); check that the server runs{self._and_proxy}"
         )
 
+    def fault(self) -> str:
+        """Return why the bucket cannot be listed, with what to do; empty if it can."""
+        try:
+            next(iter(self.open().list(chunk_size=1)), None)
+        except bucket_failures() as error:
+            return self.trouble(error)
+        return ""
+
     @property
     def _address(self) -> str:
         return self.access.endpoint or f"https://s3.{self.access.region}.amazonaws.com"

@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 import structlog
 
@@ -231,11 +230,11 @@ class Carrier:
                 local = self.local.deliver(added)
         finally:  # they are stored, also if a full disk then keeps the end of a delivery out
             report(CarryProgress(stored=len(added.new), left=_is_left(added), local=local))
-        return [_or_duplicate(each, added.duplicates.get(each.ref.message_id)) for each in some]
+        return [_or_not_stored(each, added) for each in some]
 
     def _add(self, letters: Sequence[StoredLetter]) -> Added:
         claimed = self.local.claim(letters) if self.local else {}
-        return self.store.letters.add(letters, claimed)
+        return self.store.letters.add(letters, claimed, self.fetcher.content.has)
 
     def _note(self, fetched: Fetched, carried: Carried) -> None:
         """Note what became of one letter, with what this says of its place."""
@@ -283,9 +282,17 @@ def _is_left(added: Added) -> bool:
     )
 
 
-def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
-    """Return what was fetched, or a duplicate if another mailbox brought the letter meanwhile."""
-    return duplicate(fetched.ref, twin) if twin else fetched
+def _or_not_stored(fetched: Fetched, added: Added) -> Fetched:
+    """Return what was fetched, or why it was not stored.
+
+    Another mailbox may have brought the letter meanwhile, or its bytes were being removed.
+    """
+    if twin := added.duplicates.get(fetched.ref.message_id):
+        return duplicate(fetched.ref, twin)
+    if fetched.letter and fetched.ref.message_id in added.lacking:
+        problem = "an attachment was being removed while it was needed again; it is fetched again"
+        return Fetched(ref=fetched.ref, state=SightingState.FAILING, problem=problem)
+    return fetched
 
 
 def place_of(ref: LetterRef) -> Place:

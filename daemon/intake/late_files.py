@@ -19,7 +19,7 @@ import structlog
 
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
-from daemon.core.errors import LetterGone, MailboxUnavailable, PostmottakError
+from daemon.core.errors import ContentMissing, LetterGone, MailboxUnavailable, PostmottakError
 from daemon.core.filenames import safe_name
 from daemon.core.missing_files import Lack, MissingFile, MissingFileValues, OpeningRow
 from daemon.core.model import Attachment, AttachmentValues, Letter, Message, Part, PartState
@@ -97,7 +97,11 @@ class LateFiles:
             if lack is not None:
                 self._missed(file, values.state, lack)
                 return False
-            self.store.missing_files.came(values, self.clock())
+            try:
+                self.store.missing_files.came(values, self.clock(), self.fetcher.content.has)
+            except ContentMissing as error:
+                self._missed(file, PartState(old.state), Lack(reason=str(error), retry=True))
+                return False
         self.store.marks.due_now(message.id, self.clock())
         _log.info("a file came later", message=str(message.id), position=old.position)
         return True

@@ -79,7 +79,9 @@ class Refetch:
         with self.fetcher.content.guarded(alone=False):
             letter = self._letter(mailbox, message)
             answers = [self._ask(mailbox, message, each, letter) for each in wanting]
-            self.store.attachments.complete([values for _, values in answers], self.clock())
+            self.store.attachments.complete(
+                [values for _, values in answers], self.clock(), self.fetcher.content.has
+            )
         if accept:
             self.store.attachments.accept(message.id, self.clock())
         self.store.marks.due_now(message.id, self.clock())

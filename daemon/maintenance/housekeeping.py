@@ -8,11 +8,12 @@ whose files are gone without a record.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from uuid import UUID
 
@@ -30,6 +31,10 @@ _log = structlog.get_logger(__name__)
 _FRESH = timedelta(days=1)
 """Newer files stay: their letter may not be stored yet."""
 _AT_A_TIME = 100
+_REMOVES_FOR = 60.0
+"""Seconds for which bytes are removed after that was recorded. Others wait longer than this before
+they take it over (`daemon/store/removals.py`).
+"""
 HOUSEKEEPING = "housekeeping"  # the name of its heartbeat
 
 
@@ -141,8 +146,30 @@ class Housekeeping:
                 )
                 return
             before = self.clock() - _FRESH
-            sizes = [self.content.remove(sha256, before) for sha256 in self.orphans()]
+            self.store.removals.forget(before)
+            sizes = list(self._removed(before))
             tidied.files, tidied.bytes = sum(size > 0 for size in sizes), sum(sizes)
+
+    def _removed(self, before: datetime) -> Iterator[int]:
+        """Remove bytes that no letter needs; yield the size of each, 0 if it stays.
+
+        What another process began to remove, and was killed, is removed with it.
+        """
+        old = (each for each in self.orphans() if self.content.is_older(each, before))
+        hashes = chain(self.store.removals.abandoned(self.clock()), old)
+        while some := list(islice(hashes, _AT_A_TIME)):
+            self.heartbeats.beat(HOUSEKEEPING)
+            began = time.monotonic()
+            untouched = self.store.removals.begin(some, self.clock())
+            done: list[str] = []
+            try:
+                # not after the machine has slept, for example: others may have taken over
+                while untouched and time.monotonic() - began < _REMOVES_FOR:
+                    sha256 = untouched.pop()
+                    yield self.content.remove(sha256, before)
+                    done.append(sha256)
+            finally:
+                self.store.removals.end([*done, *untouched], self.clock())
 
 
 def _before(now: datetime, time: timedelta) -> datetime | None:

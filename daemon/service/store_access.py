@@ -17,6 +17,7 @@ from daemon.core.ports import Finding
 from daemon.core.unit_lines import shell
 from daemon.runtime.owner import nearest_folder, user_name
 from daemon.store.content import PREFIXES
+from daemon.store.content_place import bucket_of
 from daemon.store.lock import InstanceLock
 from daemon.store.postgresql_server import server_facts
 from daemon.store.sqlite_file import BESIDE
@@ -86,6 +87,19 @@ def _server(store: StoreSettings) -> Finding:
         ok=True,
         text=text if found.has_tables else f"{text}; its tables are created at the first start",
     )
+
+
+def check_bucket(store: StoreSettings) -> Iterator[Finding]:
+    """Report whether the bucket for content, if there is one, answers; write nothing to it."""
+    if bucket := bucket_of(store):
+        fault = bucket.fault()
+        yield Finding(
+            subject="content",
+            ok=not fault,
+            text=fault
+            or f"{bucket.place} can be listed; whether it can be written shows with the "
+            "first letter",
+        )
 
 
 def _judged(store: StoreSettings) -> Iterator[tuple[str, Path, Iterator[str]]]:

@@ -57,6 +57,7 @@ from daemon.store.outbox import Outbox
 from daemon.store.passages import Passages
 from daemon.store.publications import Intent, Publications
 from daemon.store.queries import Queries
+from daemon.store.removals import Removals
 from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
 from daemon.store.routing_changes import RoutingChanges
@@ -205,6 +206,7 @@ class Store:
         self.passages = Passages(self._database)
         self.canaries = Canaries(self._database)
         self.coverage = Coverage(self._database)
+        self.removals = Removals(self._database)
         self.senders = Senders(self._database)
 
     def wait_until(

@@ -12,6 +12,7 @@ from sqlmodel import col
 from daemon.core.missing_files import MissingFile
 from daemon.core.model import NOT_HAD, Attachment, AttachmentValues, PartState
 from daemon.store.database import Database
+from daemon.store.removals import Has, not_known, require
 
 
 class MissingAttachments:
@@ -35,12 +36,16 @@ class MissingAttachments:
                 .values(due_at=None)
             )
 
-    def complete(self, came: Sequence[AttachmentValues], now: datetime) -> None:
+    def complete(
+        self, came: Sequence[AttachmentValues], now: datetime, has: Has = not_known
+    ) -> None:
         """Record the result of fetching attachments again, for an operator who sends it again.
 
-        Those that came or were deleted meanwhile stay as they are.
+        Those that came or were deleted meanwhile stay as they are. Raises ContentMissing if bytes
+        were being removed; `has` says whether bytes are there.
         """
         with self._database.write() as session:
+            require(session, [each.sha256 for each in came if each.sha256], has)
             for each in came:
                 this = (
                     col(Attachment.message_id) == each.message_id,

@@ -153,11 +153,6 @@ class ContentBucket(ContentStore):
         """Remove what is in this machine's folder for half-written files."""
         remove_files(self._temporary, writer)
 
-    def reach(self) -> None:
-        """Ask the bucket for something. Raises StorageUnreachable, with what to do."""
-        with self._asked(StorageUnreachable):
-            next(iter(self._objects.list(chunk_size=1)), None)
-
     @cached_property
     def _objects(self) -> S3Store:
         return self._bucket.open(checksums=True)

@@ -11,14 +11,19 @@ from daemon.store.content_bucket import ContentBucket
 from daemon.store.content_folder import ContentFolder
 
 
-def content_of(settings: StoreSettings, writer: str = "") -> ContentStore:
-    """Open the content store; half-written files begin with `writer`. Raises StoreError."""
+def bucket_of(settings: StoreSettings) -> BucketConnection | None:
+    """Return the bucket for content; None if that is in a folder."""
     if isinstance(settings.content, Path):
-        return ContentFolder(
-            settings.content, writer, settings.node if settings.is_shared else None
-        )
+        return None
     assert settings.s3
     address = settings.content
-    bucket = BucketConnection(address.bucket, address.prefix, settings.s3, settings.s3.proxies)
+    return BucketConnection(address.bucket, address.prefix, settings.s3, settings.s3.proxies)
+
+
+def content_of(settings: StoreSettings, writer: str = "") -> ContentStore:
+    """Open the content store; half-written files begin with `writer`. Raises StoreError."""
     limit = settings.content_cache_mb * 1_000_000
-    return ContentBucket(bucket, settings.content_folder, limit, writer)
+    if bucket := bucket_of(settings):
+        return ContentBucket(bucket, settings.content_folder, limit, writer)
+    node = settings.node if settings.is_shared else None
+    return ContentFolder(settings.content_folder, writer, node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from daemon.store.claims import POISON_IN_FLIGHT
 from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces, row_number
 from daemon.store.publications import note_active
+from daemon.store.removals import Has, not_known, taken_away
 from daemon.store.stored_letter import Added, StoredLetter, insert_letters
 
 _T = TypeVar("_T")
@@ -99,13 +100,15 @@ class Letters:
         self,
         letters: Sequence[StoredLetter],
         claimed: Mapping[UUID, DeliveryValues] = _NOTHING_CLAIMED,
+        has: Has = not_known,
     ) -> Added:
         """Store the letters, with all that belongs to them, in one transaction.
 
         The deliveries in `claimed`, by their id, are stored as they are there, unless a poison
         message is in flight, which must be alone. Letters that are, or were, stored already stay
         as they are. A letter that is stored under another id, by its id in Altinn 2, is not
-        stored: two mailboxes may bring it at once.
+        stored: two mailboxes may bring it at once. Nor is one whose bytes were being removed; `has`
+        says whether bytes are there.
         """
         with self._database.write() as session:
             new = {letter.message.id: letter for letter in letters}
@@ -116,6 +119,9 @@ class Letters:
             for some in _chunks({letter.message.id for letter in letters} - set(duplicates)):
                 session.connection().execute(_FORGET_SKIPPED, {"ids": some})
             kept = [letter for key, letter in new.items() if key not in duplicates]
+            lacking = taken_away(session, (each for one in kept for each in one.hashes), has)
+            if lacking:
+                kept = [letter for letter in kept if lacking.isdisjoint(letter.hashes)]
             if claimed and session.connection().execute(POISON_IN_FLIGHT).first():
                 claimed = _NOTHING_CLAIMED
             insert_letters(session, kept, claimed)
@@ -123,6 +129,7 @@ class Letters:
         return Added(
             new=kept,
             duplicates=duplicates,
+            lacking=_referring(letters, lacking),
             claimed={key: claimed[key] for key in claimed.keys() & new_ids},
         )
 
@@ -370,6 +377,13 @@ def _sighting(ref: LetterRef, state: SightingState, now: datetime) -> SkippedLet
         first_seen_at=now,
         last_seen_at=now,
     )
+
+
+def _referring(letters: Sequence[StoredLetter], hashes: Collection[str]) -> set[UUID]:
+    """Return the letters that refer to one of these bytes."""
+    return {
+        each.message.id for each in letters if hashes and not set(hashes).isdisjoint(each.hashes)
+    }
 
 
 def _chunks(ids: Iterable[_T]) -> Iterator[list[_T]]:

@@ -21,6 +21,7 @@ from daemon.core.model import (
 )
 from daemon.store.database import Database
 from daemon.store.generations import send_again
+from daemon.store.removals import Has, not_known, require
 
 _BEGUN = (DeliveryState.CLAIMED, DeliveryState.DELIVERED)
 
@@ -77,12 +78,14 @@ class MissingFiles:
                 .values(state=state)
             )
 
-    def came(self, values: AttachmentValues, now: datetime) -> None:
+    def came(self, values: AttachmentValues, now: datetime, has: Has = not_known) -> None:
         """Record an attachment whose bytes are durable, and the deliveries that lack it.
 
-        One that came, or was deleted, meanwhile stays as it is.
+        One that came, or was deleted, meanwhile stays as it is. Raises ContentMissing if the bytes
+        were being removed; `has` says whether bytes are there.
         """
         with self._database.write() as session:
+            require(session, [values.sha256] if values.sha256 else [], has)
             changed = session.execute(
                 update(Attachment)
                 .where(*_this(Attachment, values), text(NOT_HAD))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -44,6 +44,11 @@ class StoredLetter:
     opening: OpeningValues | None = None
     """None if it leaves no mark at the other side."""
 
+    @property
+    def hashes(self) -> list[str]:
+        """The bytes that it refers to."""
+        return [each.sha256 for each in self.attachments if each.sha256]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
@@ -52,6 +57,8 @@ class Added:
     new: Sequence[StoredLetter]
     duplicates: Mapping[UUID, UUID]
     """Those that are here under another id, and that id."""
+    lacking: Collection[UUID] = ()
+    """Those that were not stored, because their bytes were being removed."""
     claimed: Mapping[UUID, DeliveryValues] = field(default_factory=dict)
     """The deliveries that were stored as claimed, by their id."""
 

@@ -321,7 +321,8 @@ def test_a_confidential_letter_that_was_deleted(
     with pytest.raises(OperatorError, match="is confidential; give the reason"):
         case.export(letter, reason="")
     assert found(case.export(letter)) == []
-    store.letters.add([stored_letter("s", mailbox="another")])
+    content.put([b"pdf"])
+    store.letters.add([stored_letter("s", mailbox="another")], has=content.has)
     with pytest.raises(OperatorError, match="more than one message 's'"):
         case.export("s", "other.zip")
 

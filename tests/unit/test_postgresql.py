@@ -24,7 +24,7 @@ from sqlmodel import SQLModel
 from daemon.core.errors import NotStorable, StoreBusy, StoreError, StoreUnreachable
 from daemon.core.model import Attachment, Message
 from daemon.store import BusyWait, Database, Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.database import table_of
 from daemon.store.postgresql_server import server_facts
 from tests.processes.postgresql import PostgresqlServer
@@ -310,7 +310,7 @@ def test_both_databases_have_the_same_journal(
     written = []
     for number, each in enumerate((f"sqlite:///{database}", url)):
         with closing(Store(each)) as store:
-            live(store, ContentStore(tmp_path / f"content {number}"), Clock())
+            live(store, ContentFolder(tmp_path / f"content {number}"), Clock())
             with store.events._database.read_one() as connection:
                 rows = connection.exec_driver_sql("SELECT kind, subject, facts FROM journal")
                 written.append(
