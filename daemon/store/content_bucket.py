@@ -176,7 +176,7 @@ class ContentBucket(ContentStore):
         except bucket_failures() as error:
             self._silent_until = time.monotonic() + _SILENT
             raise kind(
-                f"content cannot be kept in or had from {self.place}: {self._words(error)}"
+                f"the content in {self.place} cannot be used: {self._words(error)}"
             ) from error
 
     def _words(self, error: Exception) -> str:

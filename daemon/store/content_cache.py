@@ -25,7 +25,7 @@ _LOOK_AFTER = 16
 _REMEMBERED = 10_000
 
 
-class _Known(NamedTuple):
+class _Compared(NamedTuple):
     """What tells that a file is still the one that was compared with its hash."""
 
     inode: int
@@ -33,7 +33,7 @@ class _Known(NamedTuple):
     changed: int
 
 
-class _Entry(NamedTuple):
+class _CachedFile(NamedTuple):
     used: int
     size: int
     path: str
@@ -48,7 +48,7 @@ class ContentCache:
     def __init__(self, folder: Path, limit: int) -> None:
         """Keep files in the folder, up to `limit` bytes, and those that are open."""
         self._folder, self._limit = folder, limit
-        self._compared: dict[str, _Known] = {}
+        self._compared: dict[str, _Compared] = {}
         self._counting = threading.Lock()
         self._size = limit  # nobody knows, so the first addition looks
         self._added = limit
@@ -156,18 +156,18 @@ class ContentCache:
                 size -= each.size
         return size
 
-    def _entries(self) -> Iterator[_Entry]:
+    def _entries(self) -> Iterator[_CachedFile]:
         for prefix in PREFIXES:
             with suppress(FileNotFoundError), os.scandir(self._folder / prefix) as found:
                 for each in found:
                     with suppress(FileNotFoundError):
                         facts = each.stat()
-                        yield _Entry(facts.st_atime_ns, facts.st_size, each.path)
+                        yield _CachedFile(facts.st_atime_ns, facts.st_size, each.path)
 
 
-def _known(file: FileIO) -> _Known:
+def _known(file: FileIO) -> _Compared:
     facts = os.fstat(file.fileno())
-    return _Known(facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    return _Compared(facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
 def _note_use(file: FileIO) -> None:
