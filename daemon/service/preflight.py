@@ -39,7 +39,7 @@ def refuse_shared_file_systems(store: StoreSettings) -> None:
     if store.is_file:
         _refuse_shared("database", store.beside, mounts)
     else:
-        _refuse_shared("folder of own files", store.beside.parent, mounts)
+        _refuse_shared("folder of own files", store.beside.parent, mounts, "; name it in own_files")
     if store.is_shared and isinstance(store.content, Path):
         _refuse_unreliable(store.content, mounts)
     else:
@@ -47,11 +47,11 @@ def refuse_shared_file_systems(store: StoreSettings) -> None:
         _refuse_shared("content cache" if cached else "content", store.content_folder, mounts)
 
 
-def _refuse_shared(what: str, path: Path, mounts: str) -> None:
+def _refuse_shared(what: str, path: Path, mounts: str, remedy: str = "") -> None:
     if kind := shared_file_system(mounts, path.resolve()):
         raise StoreError(
             f"the {what} {path} lies on a file system of type {kind}, which other "
-            "machines share; keep it on a local disk"
+            f"machines share; keep it on a local disk{remedy}"
         )
 
 

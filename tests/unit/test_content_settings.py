@@ -16,6 +16,8 @@ from daemon.store.content_bucket import ContentBucket
 from daemon.store.content_folder import ContentFolder
 from daemon.store.content_place import content_of
 
+POSTGRESQL = "postgresql+psycopg://db/postmottak"
+
 
 def settings(folder: Path, **options: Any) -> StoreSettings:
     (folder / "s3.secret").write_text("hush")
@@ -83,17 +85,26 @@ def test_a_folder_that_nodes_share(
 ) -> None:
     """With a database that nodes share, content may be on file systems that keep what they have
     acknowledged, and on no others."""
-    (tmp_path / "mountinfo").write_text(f"1 1 0:1 / {tmp_path} rw - {kind} server:/ {mounted}\n")
+    place = tmp_path / "content"
+    (tmp_path / "mountinfo").write_text(f"1 1 0:1 / {place} rw - {kind} server:/ {mounted}\n")
     monkeypatch.setattr(preflight, "_MOUNTS", tmp_path / "mountinfo")
-    shared = settings(tmp_path, content="content", s3=None).model_copy(
-        update={"database": "postgresql+psycopg://db/postmottak"}
-    )
+    shared = settings(tmp_path, database=POSTGRESQL, content="content", s3=None)
     assert shared.is_shared
     if words:
         with pytest.raises(StoreError, match=words):
             refuse_shared_file_systems(shared)
     else:
         refuse_shared_file_systems(shared)
+
+
+def test_own_files_on_a_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine's own files are on a local disk, and it is said where that is written."""
+    (tmp_path / "mountinfo").write_text(f"1 1 0:1 / {tmp_path} rw - nfs4 server:/ rw,hard\n")
+    monkeypatch.setattr(preflight, "_MOUNTS", tmp_path / "mountinfo")
+    with pytest.raises(StoreError, match=r"own files .*nfs4.*own_files"):
+        refuse_shared_file_systems(
+            settings(tmp_path, database=POSTGRESQL, content="content", s3=None)
+        )
 
 
 def test_a_cache_on_a_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,8 @@ def live(store: Store, content: ContentFolder, clock: Clock) -> None:
     keeper(store, content, clock, **RULES).run("service", threading.Event())
     names = [f"letter {number}" for number in range(8)]
     content.put([b"pdf"])
-    store.letters.add([stored_letter(name, marks=marks, due_at=NOW) for name in names])
+    letters = [stored_letter(name, marks=marks, due_at=NOW) for name in names]
+    store.letters.add(letters, has=content.has)
     claims = sorted(store.outbox.claim("me", NOW, LEASE, 20), key=lambda each: each.id)
     ends = [results.delivered(each, RECEIPT, NOW, NOW + SECOND) for each in claims[:6]]
     ends.append(results.deferred(claims[6], "nobody is at home", NOW, NOW, NOW + SECOND))
