@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from connectors.altinn2.letters import Element
+from connectors.net.cpu_throttle import CpuThrottle
 
 LONG = 100
 """The lowest limit that Altinn 2 is known to have had on any list (release notes, 24.11)."""
@@ -44,9 +45,11 @@ class _ElementSearch:
     longest: int = LONG
     elements: dict[str, Element] = field(default_factory=dict)
     shortfall: str = ""
+    throttle: CpuThrottle = field(default_factory=CpuThrottle)
 
     def whole(self, after: datetime | None, before: datetime) -> Mapping[str, Element]:
         """Find every letter of that period, and what was found before."""
+        self.throttle.step()
         found = self.ask(after, before)
         self.elements.update(found)
         if len(found) >= self.longest:

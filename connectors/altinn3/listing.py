@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from connectors.net.cpu_throttle import CpuThrottle
+
 PAGE = 1000
 """A list of this length may have been cut."""
 
@@ -73,9 +75,14 @@ class ListedLetters:
     shortfall: str = ""
 
 
-def find_all(ask: Ask, since: datetime | None, now: datetime) -> ListedLetters:
-    """Find every letter later than `since`, with one call and about one more for each split."""
-    search = _WindowSearch(ask, now)
+def find_all(
+    ask: Ask, since: datetime | None, now: datetime, throttle: CpuThrottle | None = None
+) -> ListedLetters:
+    """Find every letter later than `since`, with one call and about one more for each split.
+
+    Where that takes many calls, `throttle` says how fast.
+    """
+    search = _WindowSearch(ask, now, throttle or CpuThrottle())
     ids = search.whole(Window(since, None))
     return ListedLetters(
         ids=tuple(dict.fromkeys(ids)), shortfall="; ".join(dict.fromkeys(search.shortfalls))
@@ -86,6 +93,7 @@ def find_all(ask: Ask, since: datetime | None, now: datetime) -> ListedLetters:
 class _WindowSearch:
     ask: Ask
     now: datetime
+    throttle: CpuThrottle
     shortfalls: list[str] = field(default_factory=list)
     calls: int = 0
 
@@ -98,6 +106,7 @@ class _WindowSearch:
             )
             return ()
         self.calls += 1
+        self.throttle.step()
         page = self.ask(window, None)
         return page if len(page) < PAGE else self.split(window, page)
 
@@ -118,6 +127,7 @@ class _WindowSearch:
         ids = set(page)
         for status in STATUSES:
             self.calls += 1
+            self.throttle.step()
             ids.update(self.ask(window, status))
         self.shortfalls.append(
             f"at least {len(ids)} letters share the publish time {_instant(window)}, and "

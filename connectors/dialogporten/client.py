@@ -23,6 +23,7 @@ from connectors.dialogporten.wire import (
     parties_in,
     party_urn,
 )
+from connectors.net.cpu_throttle import CpuThrottle
 from connectors.net.http_response import HttpResponse, Parser, json_object
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.parties import NamedParty
@@ -73,8 +74,9 @@ class DialogClient:
             query.append(("contentUpdatedAfter", since.isoformat()))
         asked_at: datetime | None = None
         found: dict[str, Dialog] = {}
-        odd, token = 0, ""
+        odd, token, throttle = 0, "", CpuThrottle()
         for _ in range(_PAGES_AT_MOST):
+            throttle.step()
             page, at = self._page(as_, query + [("continuationToken", token)] * bool(token))
             asked_at = asked_at or at
             new = [each for each in page.dialogs if each.id not in found]
