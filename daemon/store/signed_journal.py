@@ -49,7 +49,7 @@ class SignedJournal:
         None if there is none. Raises StoreError.
         """
         with self._database.read_one() as connection:
-            at = connection.exec_driver_sql(_FIRST_UNSIGNED, (THE_JOURNAL, HEAD)).scalar()
+            at = run(connection, _FIRST_UNSIGNED, (THE_JOURNAL, HEAD)).scalar()
         try:
             return datetime.fromisoformat(str(at)).astimezone(UTC) if at else None
         except (ValueError, OverflowError):  # changed by hand; `verify` finds that
