@@ -40,6 +40,7 @@ from daemon.cli import (
     routes,
     service,
     status,
+    store,
     tools,
     web,
 )
@@ -76,6 +77,7 @@ for _part in (
     destinations,
     canary,
     maintenance,
+    store,
     journal,
     evidence,
     routes,

@@ -3,6 +3,7 @@
     PostmottakError
     ├── OperatorError            the operator fixes a file or a command; never a traceback
     │   ├── ConfigurationError   every fault of a configuration at once
+    │   ├── StoreClosed          a database that was moved, or is half of a move
     │   └── NotFound             no such message, delivery or destination
     ├── StoreError               the database, the disk or the fork server; exit code 4
     │   ├── DiskFull             nothing new is fetched until there is room
@@ -67,6 +68,10 @@ class ConfigurationError(OperatorError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class StoreClosed(OperatorError):
+    """A database that nothing may use, because it was moved or is half of a move."""
 
 
 class NotFound(OperatorError):

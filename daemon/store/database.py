@@ -7,8 +7,8 @@ What differs between SQLite and PostgreSQL is in `sqlite_engine` and `postgresql
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, inspect, text
@@ -16,8 +16,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlmodel import Session, SQLModel
 from sqlmodel.sql.expression import SelectOfScalar
 
+from daemon.core.callbacks import do_nothing
 from daemon.core.errors import NotStorable, PostmottakError, StoreError
 from daemon.store.busy import BusyWait
+from daemon.store.closed_store import refuse_closed
 from daemon.store.journal.writing import begin, newest
 from daemon.store.migrations import HEAD
 from daemon.store.sql_words import words_of
@@ -56,7 +58,7 @@ class Database:
         """Open the database, and migrate its tables; a file is created if it is missing.
 
         `busy_wait` says how long every method waits for a busy database before it raises StoreBusy.
-        Raises StoreError.
+        Raises StoreError, and StoreClosed if it was moved or is half of a move.
         """
         self.busy_wait = busy_wait or BusyWait()
         self._one_writer = threading.Lock()
@@ -64,9 +66,13 @@ class Database:
             self._engine = engine_of(url, self.busy_wait, password)
         except OSError as error:
             raise StoreError(f"the database {url} cannot be opened: {error.strerror}") from error
-        with self._as_store_error():
-            self._migrate()
-        self._begin_journal()
+        try:
+            with self._as_store_error():
+                self._migrate()
+            self._begin_journal()
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -122,8 +128,10 @@ class Database:
                 if known
                 else None
             )
+            if current and current != HEAD:
+                refuse_closed(connection, self._engine.shown)
         if current != HEAD:
-            _upgrade(self._engine)
+            upgrade(self._engine)
 
     def _begin_journal(self) -> None:
         with self.read_one() as connection:
@@ -132,22 +140,27 @@ class Database:
             with self.write() as session:
                 begin(session.connection())
 
-    @contextmanager
-    def _as_store_error(self) -> Iterator[None]:
-        shown = self._engine.shown
-        try:
-            yield
-        except (IntegrityError, DataError) as error:
-            raise self._engine.rejected(error) from _cause(error)
-        except DBAPIError as error:
-            raise self._engine.failed(error) from _cause(error)
-        except (StatementError, OverflowError, UnicodeError) as error:
-            kind_of_error = type(getattr(error, "orig", None) or error).__name__
-            raise NotStorable(f"value rejected by the database: {kind_of_error}") from error
-        except SQLAlchemyError as error:
-            raise StoreError(f"the database {shown} failed: {error}") from error
-        except OSError as error:
-            raise StoreError(f"the database {shown} cannot be opened: {error.strerror}") from error
+    def _as_store_error(self) -> AbstractContextManager[None]:
+        return as_store_errors(self._engine)
+
+
+@contextmanager
+def as_store_errors(engine: StoreEngine) -> Iterator[None]:
+    """Turn what a database reports into the errors of the store."""
+    shown = engine.shown
+    try:
+        yield
+    except (IntegrityError, DataError) as error:
+        raise engine.rejected(error) from _cause(error)
+    except DBAPIError as error:
+        raise engine.failed(error) from _cause(error)
+    except (StatementError, OverflowError, UnicodeError) as error:
+        kind_of_error = type(getattr(error, "orig", None) or error).__name__
+        raise NotStorable(f"value rejected by the database: {kind_of_error}") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database {shown} failed: {error}") from error
+    except OSError as error:
+        raise StoreError(f"the database {shown} cannot be opened: {error.strerror}") from error
 
 
 def _cause(error: DBAPIError) -> BaseException | None:
@@ -171,7 +184,8 @@ def engine_of(url: str, busy_wait: BusyWait, password: str) -> StoreEngine:
     return PostgresqlEngine(url, busy_wait, password)
 
 
-def _upgrade(engine: StoreEngine) -> None:
+def upgrade(engine: StoreEngine, then: Callable[[Connection], object] = do_nothing) -> None:
+    """Make the tables, or bring them up to date, and do something more in the same transaction."""
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -188,6 +202,7 @@ def _upgrade(engine: StoreEngine) -> None:
                 "that one"
             ) from error
         engine.complete(connection)
+        then(connection)
 
 
 def table_of(kind: type[SQLModel]) -> Table:

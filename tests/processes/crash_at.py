@@ -29,12 +29,25 @@ POINTS = {
     "told": ("daemon.store.marks", "Marks.done", "before"),
 }
 
+_MOVING = "daemon.store.transfer.moving"
+MOVES = {
+    "move-closed": (_MOVING, "_mark", "after"),
+    "move-prepared": (_MOVING, "_prepare", "after"),
+    "move-page": (_MOVING, "note_copied", "before"),
+    "move-page-noted": (_MOVING, "note_copied", "after"),
+    "move-numbered": (_MOVING, "go_on_after", "after"),
+    "move-compared": (_MOVING, "_open", "before"),
+    "move-opened": (_MOVING, "_open", "after"),
+    "move-ended": (_MOVING, "_note_end", "after"),
+}
+"""Those of `store move`; a page is not committed yet when it is noted."""
+
 
 def arm(where: str) -> None:
     """Wrap the call that is meant, by the name of its point; with `:N`, the process is killed at
     the Nth time that it is reached."""
     point, _, number = where.partition(":")
-    module_name, path, when = POINTS[point]
+    module_name, path, when = (POINTS | MOVES)[point]
     holder: Any = importlib.import_module(module_name)
     *outer, name = path.split(".")
     for piece in outer:

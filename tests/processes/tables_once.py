@@ -6,7 +6,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Connection, Engine, inspect
+
+from daemon.core.callbacks import do_nothing
 
 
 def share(change: Callable[[object, str, object], None]) -> None:
@@ -16,11 +18,13 @@ def share(change: Callable[[object, str, object], None]) -> None:
     """
     from daemon.store import database
 
-    migrate, statements = database._upgrade, list[str]()
+    migrate, statements = database.upgrade, list[str]()
 
-    def upgrade(engine: database.StoreEngine) -> None:
-        if engine.upgrader.dialect.name != "sqlite":
-            migrate(engine)
+    def upgrade(
+        engine: database.StoreEngine, then: Callable[[Connection], object] = do_nothing
+    ) -> None:
+        if engine.upgrader.dialect.name != "sqlite" or then is not do_nothing:
+            migrate(engine, then)
             return
         with engine.upgrader.begin() as connection:
             is_new = not inspect(connection).get_table_names()
@@ -31,7 +35,7 @@ def share(change: Callable[[object, str, object], None]) -> None:
         if is_new and not statements:
             statements.extend(_made(engine.upgrader))
 
-    change(database, "_upgrade", upgrade)
+    change(database, "upgrade", upgrade)
 
 
 def _made(engine: Engine) -> Sequence[str]:

@@ -71,7 +71,8 @@ OTHERS = {
     *("key new", "messages acknowledge"),
     *("messages end-legal-hold", "messages legal-hold", "messages refetch", "messages route"),
     *("poll", "recipients handover", "reconcile", "restore", "routes apply", "routes export"),
-    *("routes import", "run", "sandbox", "services", "soap describe", "web login-link"),
+    *("routes import", "run", "sandbox", "services", "soap describe", "store move"),
+    *("store reopen", "web login-link"),
     *("web reindex", "web run", "web users add", "web users disable", "web users enable"),
     *("web users grant", "web users password", "web users revoke"),
 }
