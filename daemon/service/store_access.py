@@ -21,6 +21,7 @@ from daemon.store.content_place import bucket_of
 from daemon.store.lock import InstanceLock
 from daemon.store.postgresql_server import server_facts
 from daemon.store.sqlite_file import BESIDE
+from daemon.store.why_closed import why_closed
 
 
 def refuse_closed_store(store: StoreSettings) -> None:
@@ -41,6 +42,8 @@ def check_store(store: StoreSettings) -> Iterator[Finding]:
     """Report whether database and content can be written; leave nothing behind."""
     if not store.is_file:
         yield _server(store)
+    if reason := why_closed(store):
+        yield Finding(subject="database", ok=False, text=reason)
     for subject, path, found in _judged(store):
         faults = list(found)
         text = "; ".join(faults) or f"{path} can be written by {user()}{_new(path)}"

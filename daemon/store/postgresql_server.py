@@ -41,7 +41,7 @@ class ServerFacts:
 
 def server_facts(url: str, password: str) -> ServerFacts:
     """Ask the server. Raises StoreError."""
-    with _connected(url, password) as connection:
+    with connected(url, password) as connection:
         version, database, user, tables, create, durable = run(connection, _FACTS).one()
     return ServerFacts(
         version=version.split()[0],
@@ -56,14 +56,15 @@ def server_facts(url: str, password: str) -> ServerFacts:
 def asked(url: str, password: str, statement: str, parameters: Any = ()) -> list[Any] | None:
     """Return the rows of a query; None if the database does not have them. Never raises."""
     try:
-        with _connected(url, password) as connection:
+        with connected(url, password) as connection:
             return list(run(connection, statement, parameters))
     except (StoreError, SQLAlchemyError):
         return None
 
 
 @contextmanager
-def _connected(url: str, password: str) -> Iterator[Connection]:
+def connected(url: str, password: str) -> Iterator[Connection]:
+    """Connect, for single statements. Raises StoreError."""
     engine = engine_of(url, BusyWait(), password)
     try:
         with engine.single.connect() as connection:

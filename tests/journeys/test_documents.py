@@ -87,6 +87,8 @@ NOT_RUN = {
         "test_consumer.py runs it against a service"
     ),
     "systemctl enable --now postmottak-web": "needs systemd; tests/browser runs `web run`",
+    "systemctl stop postmottak postmottak-web": "needs systemd",
+    "systemctl start postmottak postmottak-web": "needs systemd",
     "systemctl restart postmottak": "needs systemd; test_keys.py starts with a new key instead",
     "systemctl restart postmottak-web": "likewise; the tests of the browser start the page",
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file it would",
@@ -121,6 +123,7 @@ FIRST = {
     "postmottak restore /root/move/store": ("backup /root/move/store",),
     "postmottak restore --replace /root/back/store": ("backup /root/back/store",),
     "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
+    "postmottak store reopen": ("store move --to URL",),
     "postmottak web login-link kari": (_KARI,),
     "postmottak web login-link NAME": ("web users add NAME --role reader",),
     "postmottak web users grant kari --role router": (_KARI,),
@@ -137,6 +140,7 @@ ASKING = (
     "routes apply",
     "deliveries retry --state",
     "recipients handover",
+    "store reopen",
 )
 """Commands that ask before they change anything."""
 CODES: dict[str, int] = {}
@@ -202,6 +206,11 @@ class Newcomer:
             "TO": "post",
             "NAME": "mappe",
             "500": "2",
+            "URL": f"sqlite:///{place / 'moved.db'}",
+            "postgresql+psycopg://postmottak@db.example.no/postmottak": (
+                f"sqlite:///{place / 'moved.db'}"  # test_store_move.py has a server
+            ),
+            "/backup/before-the-move": str(place / "backup"),
             "/backup/2026-11-24": str(place / "backup"),
             "/backup/move/store": str(place / "backup"),
             "/root/move/store": str(place / "backup"),

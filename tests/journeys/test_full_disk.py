@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,24 @@ def test_no_room(journey: Journey, small: Path) -> None:
         assert _made(small)
         for path in small.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_no_room_for_a_store_that_is_moved(journey: Journey, small: Path) -> None:
+    """A move to a full disk ends in one line, and no service uses either side; with room, the same
+    command ends it."""
+    journey.publish(13)
+    assert journey.poll().code == 0
+    (database,) = journey.scene.folder.glob("**/*.db")
+    with closing(sqlite3.connect(database)) as store, store:
+        store.execute("UPDATE messages SET body = ?", ["long" * 20_000])  # by hand
+    target = f"sqlite:///{small}/moved.db"
+    for room in (_ROOM, 1_200_000):
+        _fill(small, room)
+        moved = journey.run("store", "move", "--to", target)
+        assert moved.code == 4
+        assert len(moved.errors.splitlines()) == 1
+        assert "full" in moved.errors
+        assert "run the command again" in moved.errors
+        assert journey.poll().code == 1
+    subprocess.run(["mount", "-o", "remount,size=9m", str(small)], check=True)
+    assert journey.run("store", "move", "--to", target).code == 0

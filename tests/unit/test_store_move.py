@@ -177,6 +177,8 @@ def test_a_closed_store_is_refused(database: Path, new_url: str) -> None:
             Store(url)
     assert dump(database)["alembic_version"] == [(f"moved {HEAD}",)]
     with closing(Side(url)) as side:
+        with pytest.raises(StoreError, match="later version"):  # as one before this rule has it
+            side.make_tables(lambda _: None)
         assert reopen(side).other == new_url
         with pytest.raises(OperatorError, match="is not closed"):
             reopen(side)

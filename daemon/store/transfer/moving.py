@@ -9,7 +9,8 @@ opened last: until then no program takes it for a store.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
@@ -76,11 +77,12 @@ def move_store(
             version=HEAD,
         )
         _mark(source, mark)
-    if target.mark() is None:
-        _prepare(target, replace(mark, other=source.shown, is_source=False))
-    rows = _fill(source, target, report)
-    _open(target)
-    _note_end(source, now())
+    with _closed(source):
+        if target.mark() is None:
+            _prepare(target, replace(mark, other=source.shown, is_source=False))
+        rows = _fill(source, target, report)
+        _open(target)
+        _note_end(source, now())
     return MovedStore(rows=rows, journal=newest)
 
 
@@ -155,6 +157,19 @@ def _refuse_used(source: Side, target: Side, mark: MoveMark | None) -> None:
         )
 
 
+@contextmanager
+def _closed(source: Side) -> Iterator[None]:
+    """Say with an error that the store is closed, and how to go on."""
+    try:
+        yield
+    except StoreError as error:
+        kind = type(error)
+        raise kind(
+            f"{error}. {source.shown} is closed until the move has ended: run the command again, "
+            "or see `postmottak store reopen --help`"
+        ) from error.__cause__
+
+
 def _mark(source: Side, mark: MoveMark) -> None:
     with source.writing() as connection:
         write_mark(connection, mark)
@@ -183,10 +198,8 @@ def _fill(source: Side, target: Side, report: Report) -> dict[str, int]:
         try:
             _fill_table(source, target, table, after, report)
         except NotStorable as error:
-            raise OperatorError(
-                f"the table {table.name} cannot be moved to {target.shown}: {error}. "
-                f"{source.shown} is closed, and has changed in nothing else: see `postmottak "
-                "store reopen --help`"
+            raise StoreError(
+                f"the table {table.name} cannot be moved to {target.shown}: {error}"
             ) from error
     with source.reading() as connection:
         numbers = highest_numbers(connection)
@@ -218,7 +231,7 @@ def _compared(source: Side, target: Side, table: MovedTable, report: Report) -> 
         raise StoreError(
             f"the table {table.name} is not the same in both databases: {here[0]} rows in "
             f"{source.shown}, {there[0]} in {target.shown}. Whatever has changed {target.shown} "
-            "must not: empty it, and move again"
+            "must not: empty it"
         )
     return here[0]
 

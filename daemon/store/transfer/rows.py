@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Date, DateTime, Integer, LargeBinary, Table
 from sqlmodel import SQLModel
 
-from daemon.core.errors import OperatorError
+from daemon.core.errors import StoreError
 from daemon.store.postgresql_schema import numbered_tables
 from daemon.store.sql_words import words_of
 from daemon.store.transfer.side import Side
@@ -117,7 +117,7 @@ def _select(connection: Connection, table: MovedTable, *, is_first: bool) -> str
 
 
 def _plain(table: MovedTable, row: Row) -> Row:
-    """Return a row as SQLite would have it. Raises OperatorError for a time that is none."""
+    """Return a row as SQLite would have it. Raises StoreError for a time that is none."""
     wrong = [
         place
         for place in table.moments
@@ -131,7 +131,7 @@ def _plain(table: MovedTable, row: Row) -> Row:
         try:
             moment = datetime.fromisoformat(str(row[place]))
         except ValueError as error:
-            raise OperatorError(
+            raise StoreError(
                 f"the table {table.name} cannot be moved: {table.columns[place]} of the row "
                 f"{table.key(row)} is not a time; report this as a fault"
             ) from error
