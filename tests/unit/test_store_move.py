@@ -23,7 +23,7 @@ from daemon.core.errors import (
     StoreUnreachable,
 )
 from daemon.store import Database, Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from daemon.store.migrations import HEAD
 from daemon.store.transfer import rows
 from daemon.store.transfer.moving import MovedStore, move_store, reopen
@@ -98,7 +98,7 @@ def test_any_rows(new_database: Path, postgresql: PostgresqlServer, seed: int) -
 
 
 def test_what_lived_lives_on(
-    database: Path, new_url: str, content: ContentStore, clock: Clock
+    database: Path, new_url: str, content: ContentFolder, clock: Clock
 ) -> None:
     """Letters of all states, with their answers, deletions, rights and events: the journal holds in
     the other database, the numbers that triggers keep are right, nothing is due twice, and what
