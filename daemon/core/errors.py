@@ -10,6 +10,7 @@
     │   │   └── StorageUnreachable   nothing new is fetched until the bucket of content answers
     │   ├── StoreBusy            another program has a lock; the service waits, a command gives up
     │   ├── StoreUnreachable     no connection to PostgreSQL, or only to a standby; it may pass
+    │   ├── NodeFenced           others have taken over this node's work; it is started again
     │   └── WorkerLost           the fork server, which starts worker processes, has ended
     ├── NotStorable              one letter that the database rejects as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
@@ -108,6 +109,13 @@ class StoreUnreachable(StoreError):
 
     What the transaction did is undone, but for one that was lost while it was committed: that may
     be done. It may pass, as when a server is restarted or another one takes over.
+    """
+
+
+class NodeFenced(StoreError):
+    """Others have taken over the work of this node, because it was silent for too long.
+
+    Its process must end, and may be started again.
     """
 
 

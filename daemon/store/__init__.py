@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from daemon.core.callbacks import do_nothing
+from daemon.core.nodes import Member
 from daemon.store.acknowledgements import Acknowledgements
 from daemon.store.alerts import Alerts
 from daemon.store.approvals import Approvals
@@ -52,6 +53,7 @@ from daemon.store.mailbox_parties import MailboxParties
 from daemon.store.marks import Marks
 from daemon.store.missing_files import MissingFiles
 from daemon.store.moves import Moved, Moves
+from daemon.store.nodes import Nodes
 from daemon.store.openings import Openings
 from daemon.store.outbox import Outbox
 from daemon.store.passages import Passages
@@ -120,6 +122,7 @@ __all__ = [
     "Moved",
     "Moves",
     "NewestDecision",
+    "Nodes",
     "OpenLetter",
     "Openings",
     "Outbox",
@@ -158,6 +161,7 @@ class Store:
     ) -> None:
         """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError."""
         self._database = Database(url, busy_wait, password)
+        self.nodes = Nodes(self._database)
         self.letters = Letters(self._database)
         self.bookmarks = Bookmarks(self._database)
         self.bells = Bells(self._database)
@@ -209,15 +213,26 @@ class Store:
         self.removals = Removals(self._database)
         self.senders = Senders(self._database)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines may work with it, as nodes."""
+        return self._database.is_shared
+
+    def write_as(self, member: Member) -> None:
+        """From now on write for this start of a node, and nothing once it is fenced off."""
+        self._database.member = member
+
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing
     ) -> None:
-        """From now on wait for a busy database as long as it takes.
+        """From now on wait for a busy database, and one that is away, as long as it takes.
 
-        StoreBusy is raised only a little after `stopping` is set. `on_wait` is as for `BusyWait`.
+        StoreBusy, and StoreUnreachable where a transaction begins, are raised only a little after
+        `stopping` is set. `on_wait` is as for `BusyWait`.
         """
         busy_wait = self._database.busy_wait
         busy_wait.limit, busy_wait.stopping, busy_wait.on_wait = None, stopping, on_wait
+        busy_wait.rides = True
 
     def close(self) -> None:
         """Close all connections. May be called twice."""

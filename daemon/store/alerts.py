@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 
@@ -37,11 +37,17 @@ class Alerts:
             .limit(limit)
         )
 
-    def note(self, current: Collection[Alert], now: datetime) -> Sequence[Alert]:
+    def note(
+        self,
+        current: Collection[Alert],
+        now: datetime,
+        concerns: Callable[[str], bool] = lambda _: True,
+    ) -> Sequence[Alert]:
         """Record what is wrong now, and return what has begun.
 
         New alerts begin, and those that became critical, or are about much more, begin again. All
-        others that are open end. A full disk is borne as long as nothing begins or ends.
+        others that are open end, if they have a key that `concerns` the caller. A full disk is
+        borne as long as nothing begins or ends.
         """
         by_key = {each.key: each for each in current}
         known = {each.key: each for each in self.all()}
@@ -58,7 +64,7 @@ class Alerts:
         ended = [
             _with(each, ended_at=now)
             for key, each in known.items()
-            if key not in by_key and not each.ended_at
+            if key not in by_key and not each.ended_at and concerns(key)
         ]
         with nullcontext() if begun or ended else suppress(DiskFull):
             self._save([*begun, *changed, *ended])

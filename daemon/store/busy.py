@@ -35,6 +35,8 @@ _LOCKED = frozenset({"55P03", "40P01", "40001"})
 """What PostgreSQL reports when others hold a lock for too long (its documentation, appendix A)."""
 _LIMIT = 30.0
 _GRACE = 4.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between attempts to reach a database that is away, which double."""
 _LIMIT_HERE: ContextVar[float | None] = ContextVar("_LIMIT_HERE", default=None)
 
 
@@ -61,6 +63,8 @@ class BusyWait:
     """Called by the waiting thread after each step, with the seconds of the step and those since
     the wait began.
     """
+    rides: bool = False
+    """Whether a database that cannot be reached is waited for, too."""
     _stops_at: float | None = None
 
     def until_free(self, call: Callable[[], T]) -> T:
@@ -81,6 +85,25 @@ class BusyWait:
                 self.on_wait(now - asked, now - began)
                 asked = now
             time.sleep(min(_SHORT if now - began < _SOON else _LONG, self.step))
+
+    def until_reachable(self, call: Callable[[], T], is_away: Callable[[Exception], bool]) -> T:
+        """Return the result of the call, once the database can be reached, if this waits for it.
+
+        Raises: what the call raises; also what `is_away` is true of, once the wait takes too long.
+        """
+        began = asked = time.monotonic()
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return call()
+            except Exception as error:
+                now = time.monotonic()
+                if not (self.rides and is_away(error)) or self._is_over(now, now - began):
+                    raise
+            self.on_wait(now - asked, now - began)
+            asked = now
+            time.sleep(_FIRST_PAUSE) if self.stopping.is_set() else self.stopping.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _is_over(self, now: float, waited: float) -> bool:
         if self._stops_at is None and self.stopping.is_set():

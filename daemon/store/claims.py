@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, exists, update
+from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, exists, func, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col
 
@@ -73,9 +73,13 @@ CLAIM_POISON = _claiming(
         _OTHERS.c.state == DeliveryState.CLAIMED,
         _OTHERS.c.owner != bindparam("claimed_by"),
         _OTHERS.c.due_at > bindparam("now"),
+        func.substr(_OTHERS.c.owner, 1, func.length(bindparam("ours"))) == bindparam("ours"),
     ),
 )
-"""Takes none while another process of the service has a claim: it must be attempted alone."""
+"""Takes none while another process of the service has a claim: it must be attempted alone.
+
+What other nodes have is no matter: they are not ended with this one.
+"""
 POISON_IN_FLIGHT = (
     sql_select(_DELIVERIES.c.id)
     .where(

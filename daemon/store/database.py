@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, inspect, text
@@ -17,7 +18,14 @@ from sqlmodel import Session, SQLModel
 from sqlmodel.sql.expression import SelectOfScalar
 
 from daemon.core.callbacks import do_nothing
-from daemon.core.errors import NotStorable, PostmottakError, StoreError
+from daemon.core.errors import (
+    NodeFenced,
+    NotStorable,
+    PostmottakError,
+    StoreError,
+    StoreUnreachable,
+)
+from daemon.core.nodes import Member
 from daemon.store.busy import BusyWait
 from daemon.store.closed_store import refuse_closed
 from daemon.store.journal.writing import begin, newest
@@ -40,6 +48,8 @@ class StoreEngine(Protocol):
     """For transactions that write, one after the other, and what they change into the journal."""
     upgrader: Engine
     """For migrations, while nobody else writes."""
+    beats: Engine | None
+    """For heartbeats, with a connection of their own; None if the database has no nodes."""
 
     def complete(self, connection: Connection) -> None:
         """Add to the tables what the migrations leave to each kind. May be called again."""
@@ -61,6 +71,9 @@ class Database:
         Raises StoreError, and StoreClosed if it was moved or is half of a move.
         """
         self.busy_wait = busy_wait or BusyWait()
+        self.member: Member | None = None
+        """The start of a node that this process belongs to: once it is fenced off, nothing is
+        written. None for programs that claim nothing."""
         self._one_writer = threading.Lock()
         try:
             self._engine = engine_of(url, self.busy_wait, password)
@@ -74,13 +87,22 @@ class Database:
             self.close()
             raise
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines may work with it, as nodes."""
+        return self._engine.beats is not None
+
+    @contextmanager
+    def beating(self) -> Iterator[Connection]:
+        """Run single statements on a connection that nobody else waits for. For one thread."""
+        assert self._engine.beats is not None
+        with self._as_store_error(), self._engine.beats.connect() as connection:
+            yield connection
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Read a consistent state. Objects stay usable after the block."""
-        with (
-            self._as_store_error(),
-            Session(self._engine.reader, expire_on_commit=False) as session,
-        ):
+        with self._as_store_error(), self._session(self._engine.reader) as session:
             yield session
 
     def rows(self, wanted: SelectOfScalar[_Row]) -> Sequence[_Row]:
@@ -99,7 +121,7 @@ class Database:
 
         For queries that every letter needs.
         """
-        with self._as_store_error(), self._engine.single.connect() as connection:
+        with self._as_store_error(), self._reached(self._engine.single.connect) as connection:
             yield connection
 
     @contextmanager
@@ -107,18 +129,62 @@ class Database:
         """Write in one transaction: durable when the block ends, undone if the block raises.
 
         Writers of this process wait for each other here, in turn, and not for the database's lock.
+        Raises NodeFenced if others have taken over the work of this node.
         """
-        with (
-            self._one_writer,
-            self._as_store_error(),
-            Session(self._engine.writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        with self._one_writer, self._as_store_error():
+            if not self.is_shared:
+                with self._session(self._engine.writer) as session, session.begin():
+                    yield session
+                return
+            with self._session(self._engine.writer) as session:
+                yield session
+                session.commit()
+
+    def repeated(self, call: Callable[[bool], _Row]) -> _Row:
+        """Return the result of the call, which is made again if the database goes away meanwhile.
+
+        It is told whether it was made before: then what it wrote may be there. Raises as it does,
+        and StoreUnreachable if that is not waited for.
+        """
+        again = False
+        while True:
+            try:
+                return call(again)
+            except StoreUnreachable:
+                if not self.busy_wait.rides or self.busy_wait.stopping.is_set():
+                    raise
+                again = True
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
         self._engine.reader.dispose()
+        if self._engine.beats is not None:
+            self._engine.beats.dispose()
+
+    def _session(self, engine: Engine) -> Session:
+        """Return a session: of a server, with its transaction begun, once that can be reached."""
+        if not self.is_shared:
+            return Session(engine, expire_on_commit=False)
+        return self._reached(partial(self._begun, engine))
+
+    def _begun(self, engine: Engine) -> Session:
+        session = Session(engine, expire_on_commit=False)
+        try:
+            session.connection()
+            if self.member and engine is self._engine.writer:
+                _refuse_fenced(session, self.member)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _reached(self, call: Callable[[], _Row]) -> _Row:
+        return self.busy_wait.until_reachable(call, self._is_away) if self.is_shared else call()
+
+    def _is_away(self, error: Exception) -> bool:
+        return isinstance(error, DBAPIError) and isinstance(
+            self._engine.failed(error), StoreUnreachable
+        )
 
     def _migrate(self) -> None:
         with self._engine.reader.connect() as connection:
@@ -163,6 +229,21 @@ def as_store_errors(engine: StoreEngine) -> Iterator[None]:
         raise StoreError(f"the database {shown} cannot be opened: {error.strerror}") from error
 
 
+_TAKES_PART = text(
+    "SELECT 1 FROM nodes WHERE name = :node AND incarnation = :incarnation "
+    "AND fenced_at IS NULL AND stopped_at IS NULL"
+)
+
+
+def _refuse_fenced(session: Session, member: Member) -> None:
+    values = {"node": member.node, "incarnation": member.incarnation}
+    if session.execute(_TAKES_PART, values).first() is None:
+        raise NodeFenced(
+            f"the node {member.node} was silent for too long, and others have taken over its work; "
+            "it must be started again"
+        )
+
+
 def _cause(error: DBAPIError) -> BaseException | None:
     """Return what a traceback may show. What PostgreSQL says holds whole rows."""
     return None if hasattr(error.orig, "diag") else error
@@ -198,11 +279,25 @@ def upgrade(engine: StoreEngine, then: Callable[[Connection], object] = do_nothi
             command.upgrade(config, "head")
         except CommandError as error:
             raise StoreError(
-                f"the database {engine.shown} was made by a later version of Postmottak; install "
-                "that one"
+                f"the database {engine.shown} was made by a later version of Postmottak"
+                f"{_later(engine)}; install that one"
             ) from error
         engine.complete(connection)
         then(connection)
+
+
+def _later(engine: StoreEngine) -> str:
+    """Name the version that made the tables: of the nodes that have worked with them, the newest.
+
+    Where there are no nodes, only the numbers of the tables are known.
+    """
+    with engine.reader.connect() as connection:
+        tables = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        newest = "SELECT version FROM nodes ORDER BY started_at DESC LIMIT 1"
+        has_nodes = inspect(connection).has_table("nodes")
+        version = connection.execute(text(newest)).scalar() if has_nodes else None
+    name = f", {version}" if version else ""
+    return f"{name} (it has the tables {tables}, and this one knows {HEAD})"
 
 
 def table_of(kind: type[SQLModel]) -> Table:

@@ -27,6 +27,11 @@ _TRIES, _PAUSE = (
 )  # seconds; one that asks whether the store is in use holds the lock briefly
 
 
+def lock_path(database: Path) -> Path:
+    """Return the path of the lock file."""
+    return database.with_name(database.name + ".lock")
+
+
 class InstanceLock:
     """A lock on the store, which the kernel releases when its holders end, however that happens.
 
@@ -43,7 +48,7 @@ class InstanceLock:
         here. Raises StoreError if another process has locked any of it.
         """
         self._database, self._content, self._is_file = database, content, is_file
-        self._path = database.with_name(database.name + ".lock")
+        self._path = lock_path(database)
         self._open: list[int] = []
         """Every descriptor. None is closed before the end: closing any descriptor of a database
         ends the locks that SQLite holds on it (fcntl(2)), and a file that has lost its name may

@@ -21,12 +21,12 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from daemon.core.errors import NotFound, OperatorError
-from daemon.core.model import AttemptRow, Delivery, DeliveryState, Outcome
+from daemon.core.model import Delivery, DeliveryState
+from daemon.store.abandoned import CLAIMED, LOST, STOPPED, release_claims
 from daemon.store.claims import (
     CLAIM_AT,
     CLAIM_ELSEWHERE,
     CLAIM_POISON,
-    POISON_AFTER,
     POISON_WAITS,
     Claim,
     with_letters,
@@ -34,7 +34,7 @@ from daemon.store.claims import (
 from daemon.store.database import Database, table_of
 from daemon.store.generations import send_again
 from daemon.store.pages import LETTERS, pieces, row_number
-from daemon.store.results import ClaimResult, as_text, record_results
+from daemon.store.results import ClaimResult, as_text, record_results, recorded_results
 
 _DELIVERIES = table_of(Delivery)
 _RENEW = update(_DELIVERIES).where(
@@ -88,12 +88,14 @@ class Outbox:
             CLAIM_AT if only else CLAIM_ELSEWHERE, owner, now, lease, limit=limit, **names
         )
 
-    def claim_poison(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
+    def claim_poison(
+        self, owner: str, now: datetime, lease: timedelta, ours: str = ""
+    ) -> list[Claim]:
         """Take one poison message that is due, if any, to attempt it alone.
 
-        None while another owner has claims.
+        None while another owner has claims whose name begins with `ours`.
         """
-        return self._claim(CLAIM_POISON, owner, now, lease, limit=1)
+        return self._claim(CLAIM_POISON, owner, now, lease, limit=1, ours=ours)
 
     def poison_waits(self, now: datetime) -> bool:
         """Whether a poison message is due."""
@@ -134,10 +136,17 @@ class Outbox:
         """Record the results of claims in one transaction.
 
         These are attempts, states, and the marks that follow. Returns the deliveries whose result
-        was recorded. A delivery whose claim is no longer the newest does not change.
+        was recorded. A delivery whose claim is no longer the newest does not change. Where the
+        database is waited for, results are recorded when it is back.
         """
-        with self._database.write() as session:
-            return record_results(session, endings)
+
+        def record(again: bool) -> set[UUID]:
+            with self._database.write() as session:
+                recorded = recorded_results(session, endings) if again else set[UUID]()
+                left = [each for each in endings if each.claim.id not in recorded]
+                return record_results(session, left) | recorded
+
+        return self._database.repeated(record)
 
     def final_of(self, ids: Collection[UUID]) -> set[UUID]:
         """Return those of the deliveries that will not be attempted again, whatever is asked."""
@@ -147,7 +156,12 @@ class Outbox:
         return set(self._database.rows(wanted))
 
     def release_abandoned(
-        self, now: datetime, *, owner: str | None = None, stopped: bool = False
+        self,
+        now: datetime,
+        *,
+        owner: str | None = None,
+        stopped: bool = False,
+        reason: str = "",
     ) -> int:
         """Make every claim due at once: its process has ended or, if `stopped`, is stopping.
 
@@ -156,33 +170,11 @@ class Outbox:
         dead, because it may be what ends the process; an orderly stop does not count. Returns how
         many there were.
         """
-        wanted = select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)
-        if owner is not None:
-            wanted = wanted.where(Delivery.owner == owner)
+        wanted = CLAIMED if owner is None else CLAIMED.where(Delivery.owner == owner)
         with self._database.write() as session:
-            abandoned = session.exec(wanted).all()
-            for delivery in abandoned:
-                session.add(
-                    AttemptRow(
-                        delivery_id=delivery.id,
-                        fence=delivery.fence,
-                        started_at=now,
-                        duration_ms=0,
-                        outcome=Outcome.LOST,
-                        reason="the service was stopped during the attempt"
-                        if stopped
-                        else "the process ended during the attempt",
-                    )
-                )
-                delivery.state, delivery.due_at, delivery.owner = DeliveryState.PENDING, now, None
-                delivery.crashes += not stopped
-                if delivery.crashes > POISON_AFTER:
-                    delivery.state, delivery.last_error = (
-                        DeliveryState.DEAD,
-                        "the process ended three times during its attempt",
-                    )
-                session.add(delivery)
-            return len(abandoned)
+            claimed = session.exec(wanted).all()
+            why = reason or (STOPPED if stopped else LOST)
+            return len(release_claims(session, claimed, now, why, blame=not stopped))
 
     def next_due(self, exclude: Collection[str] = ()) -> datetime | None:
         """Return when the next delivery is due, or None.

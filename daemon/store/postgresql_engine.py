@@ -65,6 +65,8 @@ _SETTINGS = (
 )
 _FULL = frozenset({"53100", "53200", "53300"})
 """No space, no memory, no connection left (PostgreSQL's documentation, appendix A)."""
+_MORE = ("DETAIL:", "HINT:", "CONTEXT:")
+"""How lines begin that the server says beside what is wrong."""
 _AWAY = ("08", "57P", "25006", "25P03")
 """How the codes begin of a server that goes, comes, is a standby, or has closed an idle
 transaction."""
@@ -91,6 +93,9 @@ class PostgresqlEngine:
             isolation_level="READ COMMITTED", immediate=True
         )
         self.writer: Engine = self.upgrader.execution_options(journal=True)
+        self.beats: Engine | None = _open(url, password, busy_wait, self.shown).execution_options(
+            isolation_level="AUTOCOMMIT"
+        )
 
     def complete(self, connection: Connection) -> None:
         """Add the numbers of rows, and the triggers."""
@@ -221,4 +226,5 @@ def _said(error: BaseException | None) -> str:
     said = getattr(getattr(error, "diag", None), "message_primary", None)
     if said:
         return f"{said} ({getattr(error, 'sqlstate', None)})"
-    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    lines = (line.strip() for line in str(error).splitlines())
+    return "; ".join(line for line in lines if line and not line.startswith(_MORE))

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, bindparam, exists, insert, update
 from sqlalchemy import select as sql_select
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from daemon.core.bookkeeping import Alert
 from daemon.core.model import AttemptRow, Delivery, DeliveryState, Mark, MarkState, Outcome, Policy
@@ -149,6 +149,16 @@ def _failed(
         ended_at=now,
         changes=changes,
     )
+
+
+def recorded_results(session: Session, results: Sequence[ClaimResult]) -> set[UUID]:
+    """Return the deliveries of which exactly these results are recorded already."""
+    claims = {(each.claim.id, each.claim.fence) for each in results}
+    attempts = select(AttemptRow.delivery_id, AttemptRow.fence).where(
+        col(AttemptRow.delivery_id).in_([each.claim.id for each in results]),
+        col(AttemptRow.outcome) != Outcome.LOST,
+    )
+    return {delivery for delivery, fence in session.exec(attempts) if (delivery, fence) in claims}
 
 
 def record_results(session: Session, results: Sequence[ClaimResult]) -> set[UUID]:

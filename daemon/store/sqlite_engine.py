@@ -49,6 +49,7 @@ class SqliteEngine:
         self.upgrader: Engine = self.reader.execution_options(immediate=True)
         self.writer: Engine = self.reader.execution_options(immediate=True, journal=True)
         self.single: Engine = self.reader.execution_options(single=True)
+        self.beats: Engine | None = None  # one node has it for itself
 
     def complete(self, connection: Connection) -> None:
         """Add nothing: the migrations have made everything."""

@@ -236,6 +236,8 @@ _LATER = (
     "coverage_findings",
     "coverage_looks",
     "journal",
+    "nodes",
+    "duties",
 )
 """Tables that later versions added."""
 _UNDO = (
