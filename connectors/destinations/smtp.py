@@ -7,7 +7,7 @@ for each other, so that many at a time do not take many times that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ from connectors.mail.smtp_server import (
 )
 from connectors.mail.subjects import STANDARD, SubjectTemplate, example
 from connectors.parcel.verify import refuse_unsafe_names
+from daemon.core.callbacks import do_nothing
 from daemon.core.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.core.language import WORDS, Language
 from daemon.core.model import MessageKind
@@ -261,7 +262,9 @@ class Mail:
         waiting = progress.waiting(sheet.key)
         if waiting:
             mail, bare = self._mail(server, parcel, sheet, recipients)
-            progress.sent(sheet.key, waiting, self._send(server, mail, waiting), bare=bare)
+            progress.sent(
+                sheet.key, waiting, self._send(server, mail, waiting, parcel.confirm), bare=bare
+            )
 
     def _mail(
         self, server: Conversation, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
@@ -278,9 +281,13 @@ class Mail:
         ).as_bytes(), True
 
     def _send(
-        self, server: Conversation, mail: bytes, recipients: Sequence[str]
+        self,
+        server: Conversation,
+        mail: bytes,
+        recipients: Sequence[str],
+        confirm: Callable[[], None] = do_nothing,
     ) -> Mapping[str, SmtpRefusal]:
-        return hand_over(server, mail, self._settings.sender, recipients)
+        return hand_over(server, mail, self._settings.sender, recipients, confirm)
 
 
 def _where_from(notification: Notification) -> str:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -27,6 +27,7 @@ from connectors.net.settings import WebAddress
 from connectors.net.status import Remedies, judge
 from connectors.webhooks.event import alert_event, cloud_event, sample_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
+from daemon.core.callbacks import do_nothing
 from daemon.core.durations import duration
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
@@ -162,7 +163,7 @@ class Webhook:
 
         A repeat has the same `webhook-id` and the same body.
         """
-        status = self._hand_over(cloud_event(parcel, self._link_base))
+        status = self._hand_over(cloud_event(parcel, self._link_base), parcel.confirm)
         return Receipt(
             reference=f"HTTP {status}",
             details={"status": status, "webhook_id": str(parcel.delivery_id)},
@@ -181,10 +182,11 @@ class Webhook:
         status = self._hand_over(event)
         return f"{self._receiver} answered a test event ({event['type']}) with HTTP {status}"
 
-    def _hand_over(self, event: Mapping[str, Any]) -> int:
+    def _hand_over(self, event: Mapping[str, Any], confirm: Callable[[], None] = do_nothing) -> int:
         """Post an event and return the status with which the receiver took it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = self._headers | self._own_headers(str(event["id"]), body)
+        confirm()
         try:
             answer = self._client.status(
                 "POST", str(self._url), headers, RequestBody(chunks=[body], size=len(body))

@@ -302,6 +302,7 @@ class _Delivery:
         staged = self.journal.staged(place)
         with suppress(FileNotFoundError):
             if self._is_staged(staged, unit):
+                self.parcel.confirm()
                 return self.drop.publish(staged, unit.name)
         self.drop.remove(staged)
         if place == 0:
@@ -309,6 +310,7 @@ class _Delivery:
             raise self._removed()
         self.drop.write((path, item.chunks()) for path, item in unit.files(staged))
         yield
+        self.parcel.confirm()
         try:
             return self.drop.publish(staged, unit.name)
         except FileNotFoundError as error:

@@ -6,7 +6,7 @@ import re
 import smtplib
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from functools import cached_property
@@ -18,6 +18,8 @@ from connectors.mail.conversation import STEPS, Conversation, EncryptedConversat
 from connectors.mail.replies import ACCEPTED, NEEDS_LOGIN, SmtpRefusal, Stage
 from connectors.net.diagnostics import Timeout, explain_error, is_host, remedy_for
 from connectors.net.socket_deadline import SocketDeadline
+from connectors.net.tls import CaFile, tls_context
+from daemon.core.callbacks import do_nothing
 from daemon.core.durations import duration
 from daemon.core.errors import TemporaryFailure
 from daemon.core.settings import DestinationSettings, SecretFile
@@ -219,11 +221,16 @@ def takes(server: Conversation, size: int) -> bool:
 
 
 def hand_over(
-    server: Conversation, mail: bytes, sender: str, recipients: Sequence[str]
+    server: Conversation,
+    mail: bytes,
+    sender: str,
+    recipients: Sequence[str],
+    confirm: Callable[[], None] = do_nothing,
 ) -> Mapping[str, SmtpRefusal]:
     """Send the mail to everyone that the server accepts; return who it refuses, and why.
 
-    The others have it. Raises OSError if that is not known.
+    The others have it. Raises OSError if that is not known, and what `confirm` raises, which is
+    called last before the mail is sent.
     """
     server.begin_mail(len(mail))
     options = [f"size={len(mail)}"] if server.has_extn("size") else []
@@ -239,6 +246,7 @@ def hand_over(
     accepted = [recipient for recipient in recipients if recipient not in refused]
     if not accepted:
         return refused
+    confirm()
     try:
         code, _ = server.data(mail)
     except smtplib.SMTPDataError as error:

@@ -140,6 +140,10 @@ class Parcel:
     """Sends a heartbeat, for work that takes long without reading an attachment, which sends one
     too. May be called from any thread.
     """
+    confirm: Callable[[], None] = do_nothing
+    """Call it last before the receiver can see the letter: it raises TemporaryFailure if another
+    node may have taken over this delivery meanwhile. It costs nothing, and asks nobody.
+    """
     progress: Mapping[str, Any] = field(default_factory=dict)
     """What earlier attempts of this delivery have done, from `TemporaryFailure.progress`."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import BinaryIO
 
+from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.document import letter_document
 from daemon.core.errors import ConnectorFault, PostmottakError
@@ -21,8 +22,9 @@ from daemon.store.content import ContentStore
 class Handover:
     """Hands claimed deliveries to a destination. May be used from several threads."""
 
-    def __init__(self, content: ContentStore) -> None:
-        self._content = content
+    def __init__(self, content: ContentStore, confirm: Callable[[], None] = do_nothing) -> None:
+        """`confirm` raises TemporaryFailure if another node may be delivering the same."""
+        self._content, self._confirm = content, confirm
 
     def deliver(
         self, destination: Destination, table: Table, claims: Sequence[Claim], beat: Heartbeat
@@ -64,6 +66,7 @@ class Handover:
             body=claim.message.body.encode(),
             parts=parts,
             beat=beat,
+            confirm=self._confirm,
             progress=claim.delivery.progress or {},
         )
 
