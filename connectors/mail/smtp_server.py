@@ -18,7 +18,6 @@ from connectors.mail.conversation import STEPS, Conversation, EncryptedConversat
 from connectors.mail.replies import ACCEPTED, NEEDS_LOGIN, SmtpRefusal, Stage
 from connectors.net.diagnostics import Timeout, explain_error, is_host, remedy_for
 from connectors.net.socket_deadline import SocketDeadline
-from connectors.net.tls import CaFile, tls_context
 from daemon.core.callbacks import do_nothing
 from daemon.core.durations import duration
 from daemon.core.errors import TemporaryFailure

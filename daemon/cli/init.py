@@ -137,7 +137,7 @@ def _configuration(folder: Path, key_expires: date | None) -> str:
         kept = re.sub(r'(?m)^key_expires = "" *', f"key_expires = {key_expires}".ljust(33), kept)
     kept = re.sub(
         r"(?m)^(?=(?:maskinporten_url|platform_url|proxy|proxy_password_file|no_proxy|password_file"
-        r"|own_files) =)",
+        r"|node|own_files) =)",
         "# ",
         kept,
     )  # the addresses follow from the environment, and few need a proxy

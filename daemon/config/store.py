@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from daemon.core.buckets import BucketAccess, bucket_prefix
+from daemon.core.nodes import is_node_name, node_name
 from daemon.core.settings import (
     ConnectorSettings,
     FilePath,
@@ -108,6 +109,15 @@ class BucketSettings(BucketAccess, ConnectorSettings):
     """`[store.s3]`: how the bucket for content is reached."""
 
 
+def _node(text: str) -> str:
+    if text and not is_node_name(text):
+        raise ValueError(
+            "is not a name for a node; use letters, digits, `-`, `_` and `.`, for example node = "
+            '"a"'
+        )
+    return text
+
+
 class StoreSettings(BaseModel):
     """`[store]`: where letters are kept."""
 
@@ -116,6 +126,7 @@ class StoreSettings(BaseModel):
     database: Annotated[str, AfterValidator(_database_url)]
     password_file: OpenedSecret = None
     own_files: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
+    node: Annotated[str, AfterValidator(_node)] = ""
     content: Annotated[Path | BucketAddress, BeforeValidator(_content_place)]
     """The folder or the bucket with the bytes of attachments."""
     content_cache: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
@@ -126,8 +137,12 @@ class StoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _server_only(self) -> StoreSettings:
-        if self.is_file and (self.password_file or self.own_files):
-            name = "password_file" if self.password_file else "own_files"
+        ours = {
+            "password_file": self.password_file,
+            "own_files": self.own_files,
+            "node": self.node,
+        }
+        for name in (name for name, value in ours.items() if value and self.is_file):
             raise ValueError(f"{name} is for PostgreSQL only; remove it")
         return self
 
@@ -145,6 +160,11 @@ class StoreSettings(BaseModel):
         if self.is_file:
             return Path(self.database.removeprefix(_SQLITE))
         return (self.own_files or self.content_folder.parent) / _OWN
+
+    @property
+    def node_name(self) -> str:
+        """The name of this machine's node, with PostgreSQL."""
+        return self.node or node_name(socket.gethostname())
 
     @property
     def password(self) -> str:
@@ -178,8 +198,3 @@ class StoreSettings(BaseModel):
             return self.content
         assert self.content_cache
         return self.content_cache
-
-    @property
-    def node(self) -> str:
-        """The name of this machine among those that share the store."""
-        return socket.gethostname()

@@ -23,6 +23,8 @@ from daemon.core.canary_carriers import CarriesCanaries
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, PostmottakError, TemporaryFailure
 from daemon.core.model import delivery_id
+from daemon.core.node_role import HasDuty, has_all
+from daemon.core.nodes import Duty
 from daemon.core.outside_values import text_from
 from daemon.core.parcels import Receipt
 from daemon.core.ports import (
@@ -74,6 +76,7 @@ class CanarySender:
     pdf: Callable[[str], bytes]
     """Makes a PDF with a text."""
     heartbeats: Heartbeats
+    has_duty: HasDuty = has_all
 
     def loop(self, stopping: threading.Event) -> None:
         """Send and look until `stopping` is set. A full disk is waited out. Raises StoreError."""
@@ -88,6 +91,8 @@ class CanarySender:
     def look(self, stopping: threading.Event | None = None) -> None:
         """Send the canaries that are due, and look after those under way. Raises StoreError."""
         self.heartbeats.beat(CANARIES)
+        if not self.has_duty(Duty.CANARIES):
+            return
         with self.active.use() as snapshot:
             settings = snapshot.configuration.canary
             for name in self._due(snapshot, settings) if settings else ():

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from daemon.core.errors import PostmottakError, StoreError, TemporaryFailure
 from daemon.core.model import Outcome
+from daemon.core.node_role import NodeRole, SoleProcess
 from daemon.core.parcels import Receipt
 from daemon.core.ports import (
     AwaitsPickup,
@@ -55,7 +56,7 @@ Clock = Callable[[], datetime]
 class Dispatch:
     """Hands due deliveries to destinations, by the snapshot that is active as an attempt begins."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that takes part in a delivery
         self,
         *,
         store: Store,
@@ -66,6 +67,7 @@ class Dispatch:
         heartbeats: Heartbeats | None = None,
         steady: Clock | None = None,
         corrections: CorrectsRecords | None = None,
+        role: NodeRole | None = None,
     ) -> None:
         """Keep the parts.
 
@@ -76,7 +78,8 @@ class Dispatch:
         self._give_up_after = give_up_after
         self._heartbeats = heartbeats or Heartbeats()
         self._steady, self._corrections = steady or clock, corrections or NeverCorrected()
-        self._handover = Handover(content)
+        self.role = role or SoleProcess(process_name())
+        self._handover = Handover(content, self.role.confirm)
         self._dedup = DedupCleanup(store)
         self._poison_turn = PoisonTurn()
         self._waits_for_poison: Collection[str] = ()
@@ -182,7 +185,8 @@ class Dispatch:
         self.usable_by_workers = [
             name
             for name, each in destinations.items()
-            if shared_by_processes(each)
+            if self.role.runs()
+            and shared_by_processes(each)
             and self.queues[name].takes_new_letters(steady)
             and not work.isolated
             and name not in self._waits_for_poison
@@ -238,7 +242,7 @@ class Dispatch:
         self, work: InFlight, destinations: Mapping[str, Destination], now: datetime
     ) -> list[tuple[str, Sequence[Claim]]]:
         """Claim as much as may be in flight, or one poison message, which is attempted alone."""
-        if work.isolated:
+        if work.isolated or not self.role.runs():
             return []
         queues = [*destinations, _UNKNOWN]
         closed = self._waits_for_poison = self._closed(work, queues, now)
@@ -263,7 +267,9 @@ class Dispatch:
         return self._poison_turn.closed(steady, queues, work.oldest())
 
     def _claim_poison(self, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
-        claims = self._store.outbox.claim_poison(process_name(), now, LEASE)
+        owner = self.role.owner
+        ours = owner if self.role.node else ""
+        claims = self._store.outbox.claim_poison(owner, now, LEASE, ours)
         if claims:
             self._poison_turn.begun(self._steady())
         else:
@@ -289,10 +295,11 @@ class Dispatch:
             return []
         free_slots = queue.free_slots(steady)
         where = {"exclude": names} if name == _UNKNOWN else {"only": [name]}
-        claim = partial(self._store.outbox.claim, process_name(), now, LEASE, free_slots, **where)
+        outbox, owner = self._store.outbox, self.role.owner
+        claim = partial(outbox.claim, owner, now, LEASE, free_slots, **where)
         claims = claim()
         if not claims and queue.closed_until and (test := self._health.one_put_off(name)):
-            self._store.outbox.make_due(test, now)
+            outbox.make_due(test, now)
             claims = claim()
         queue.claimed(steady, more=len(claims) == free_slots)
         return claims

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import structlog
 
+from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
 from daemon.core.model import DeliveryState, DeliveryValues, Outcome
@@ -74,6 +75,8 @@ class LocalDeliveries:
     clock: Callable[[], datetime]
     steady: Callable[[], datetime]
     may_give_up: Callable[[], bool]
+    confirm: Callable[[], None] = do_nothing
+    """Raises TemporaryFailure if another node may have taken over what this process delivers."""
 
     def begin(self, snapshot: Snapshot, usable: Collection[str], beat: Heartbeat) -> LocalBatch:
         """Begin to deliver to the `usable` destinations of the snapshot.
@@ -97,7 +100,7 @@ class LocalBatch:
     ) -> None:
         self._parts, self._snapshot, self._usable = parts, snapshot, usable
         self._beat = beat
-        self._handover = Handover(parts.content)
+        self._handover = Handover(parts.content, parts.confirm)
 
     def claim(self, letters: Sequence[StoredLetter]) -> dict[UUID, DeliveryValues]:
         """Return those of the letters' deliveries that are made here, claimed, by their id."""

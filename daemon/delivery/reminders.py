@@ -16,6 +16,8 @@ from uuid import UUID
 import structlog
 
 from daemon.core.errors import DiskFull
+from daemon.core.node_role import HasDuty, has_all
+from daemon.core.nodes import Duty
 from daemon.core.signed_links import signed
 from daemon.delivery.belonging import where_it_belongs
 from daemon.delivery.deadline_warnings import DeadlineWarner
@@ -44,6 +46,7 @@ class ReminderSender:
     doubts: Callable[[], object]
     """What is wrong with the clock; nothing is decided while there is something."""
     heartbeats: Heartbeats
+    has_duty: HasDuty = has_all
     _idle: str = field(default="", init=False)
     """The version of the table with which nobody had to be told of anything."""
     _warner: DeadlineWarner = field(init=False)
@@ -67,7 +70,7 @@ class ReminderSender:
         beat = partial(self.heartbeats.beat, REMINDERS)
         beat()
         with self.active.use() as snapshot:
-            if self.doubts():
+            if self.doubts() or not self.has_duty(Duty.REMINDERS):
                 return 0
             mails = MailRound(mailing_destination(snapshot), self.clock, beat, stopping)
             self._warner.look(snapshot, mails)

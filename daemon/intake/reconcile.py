@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -22,9 +23,11 @@ from daemon.core.errors import PostmottakError
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.outside_values import is_storable, text_from
 from daemon.core.ports import Channel, Mailbox
+from daemon.core.times import has_passed
 from daemon.intake.accounting import SourceLetters, account_of
 from daemon.intake.backdated import Backdated
 from daemon.intake.listing import first_listing_from
+from daemon.intake.mailboxes import PolledMailbox
 from daemon.intake.new_letter import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.store import Store
@@ -247,3 +250,17 @@ class Reconciliation:
         compared.fetched = summary.stored
         compared.problems += summary.problems
         return bool(summary.problems)
+
+
+def is_due(store: Store, boxes: Sequence[PolledMailbox], every: timedelta, now: datetime) -> bool:
+    """Whether a readable channel has not been compared for this long.
+
+    A channel that was never read is polled first.
+    """
+    bells = {each.mailbox.name for each in boxes if each.bell}
+    readable = (
+        each
+        for each in store.queries.bookmarks()
+        if each.begun and not (each.refused or each.retired_at or each.mailbox in bells)
+    )
+    return any(has_passed(every, each.compared_at, now) for each in readable)

@@ -23,13 +23,15 @@ from daemon.core.bookkeeping import BEGUN, ENDED, SEEN_BY_SERVICE, Alert
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, Fault, NotStorable, PostmottakError
+from daemon.core.node_role import NodeRole
+from daemon.core.nodes import Duty
 from daemon.core.ports import Destination, Notifies
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.alert_text import notification
 from daemon.monitoring.awake import Awake
 from daemon.monitoring.health import Health, assess
 from daemon.monitoring.notified import TOGETHER, is_due, is_known
-from daemon.monitoring.problem import Problem
+from daemon.monitoring.problem import Problem, node_of
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.monitoring.shared_health import SharedHealth
 from daemon.runtime.heartbeat import Heartbeats
@@ -61,6 +63,7 @@ class AlertNotifier:
         heartbeats: Heartbeats,
         service_problems: ServiceProblems | None = None,
         steady: Callable[[], datetime] | None = None,
+        role: NodeRole | None = None,
     ) -> None:
         self.changed = threading.Event()
         """Set where something may be wrong, or right, that was not: then the next look is soon."""
@@ -69,7 +72,7 @@ class AlertNotifier:
         self.shared = SharedHealth()
         """The same, for who asks some seconds later."""
         self._store, self._clock, self._heartbeats = store, clock, heartbeats
-        self._steady = steady or clock
+        self._steady, self._role = steady or clock, role
         self._active, self._faults = active, faults
         self._service_problems = service_problems or ServiceProblems()
         self._waits: dict[str, tuple[datetime, int]] = {}
@@ -133,7 +136,10 @@ class AlertNotifier:
             partial(assess, snapshot.configuration, self._store, now, self._faults(), of_service)
         )
         self.on_health(health)
-        self._note(health, now)
+        has_duty = self._role is None or self._role.has(Duty.ALERTS)
+        self._note(health, now, self._concern(all_of_store=has_duty))
+        if not has_duty:
+            return
         alerts = self._store.alerts.all()
         for name in snapshot.configuration.alerts.to:
             self._notify_all(alerts, name, snapshot, now)
@@ -142,17 +148,37 @@ class AlertNotifier:
             if alert.ended_at and not left:
                 self._store.alerts.forget(alert)
 
-    def _note(self, health: Health, now: datetime) -> None:
-        known = {each.key: each for each in self._store.alerts.all() if not each.ended_at}
+    def _concern(self, *, all_of_store: bool) -> Callable[[str], bool]:
+        """Return which problems, by key, this process begins and ends.
+
+        Each node its own; one of them also those of the store, and of nodes that are forgotten.
+        """
+        if self._role is None or not self._role.node:
+            return lambda _: True
+        mine = self._role.node
+        others = {each.node.name for each in self._store.nodes.states()} - {mine}
+
+        def concerns(key: str) -> bool:
+            node = node_of(key)
+            return node == mine or (all_of_store and node not in others)
+
+        return concerns
+
+    def _note(self, health: Health, now: datetime, concerns: Callable[[str], bool]) -> None:
+        known = {
+            each.key: each
+            for each in self._store.alerts.all()
+            if not each.ended_at and concerns(each.key)
+        }
         current = {
             each.key: _alert(each, now)
             for each in health.problems
-            if each.notify and (each.key in known or self._has_lasted(each))
+            if concerns(each.key) and each.notify and (each.key in known or self._has_lasted(each))
         }
         kept = [
             each for key, each in known.items() if key not in current and self._is_unheard(each)
         ]
-        for alert in self._store.alerts.note([*current.values(), *kept], now):
+        for alert in self._store.alerts.note([*current.values(), *kept], now, concerns):
             _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
 
     def _has_lasted(self, problem: Problem) -> bool:

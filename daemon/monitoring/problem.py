@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
+from daemon.core.bookkeeping import CLOCK
+
+_OF_NODE = re.compile(r"\(node ([A-Za-z0-9._-]+)\)")
 _NAMED = 5
 _ONE_AT_A_PLACE = frozenset({"canary", "expiry", "silence", "undelivered"})
 """Kinds of which there is one at a place, whatever its cause is, and however that changes."""
@@ -55,6 +58,29 @@ class Problem:
         """Return what `status --json` promises: all but what only alerts go by."""
         own = asdict(self)
         return {name: own[name] for name in own if name not in _OF_ALERTS}
+
+
+def of_node(problems: Iterable[Problem], node: str) -> Iterator[Problem]:
+    """Yield problems that are this node's own, with its name. Without nodes, they are as they are.
+
+    The clock is the database's then, and so no node's own.
+    """
+    for each in problems:
+        if not node or each.kind == CLOCK:
+            yield each
+        else:
+            about, text = f"{each.about} {_mark(node)}".strip(), f"On the node {node}: {each.text}"
+            yield replace(each, about=about, text=text)
+
+
+def node_of(key: str) -> str:
+    """Return the node whose own problem has the key; empty if it is of all."""
+    found = _OF_NODE.search(key)
+    return found[1] if found else ""
+
+
+def _mark(node: str) -> str:
+    return f"(node {node})"
 
 
 def split_key(kind: str, key: str) -> tuple[str, str]:

@@ -21,7 +21,8 @@ from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.holders import of_holders
 from daemon.monitoring.journal import of_journal
 from daemon.monitoring.late import is_long
-from daemon.monitoring.problem import Problem, moment, some, split_key
+from daemon.monitoring.nodes import any_lives, of_nodes
+from daemon.monitoring.problem import Problem, moment, of_node, some, split_key
 from daemon.monitoring.reading import key_incident, of_mailboxes
 from daemon.monitoring.running import of_running
 from daemon.monitoring.sending import HAPPENED_AT_MOST, HAPPENED_WITHIN, of_deliveries
@@ -61,9 +62,15 @@ def find_all(
     `faults` are those of an edit that was ignored. `of_service` is what only the running service
     knows (`ServiceProblems`); other processes leave it out, and get what the service has stored.
     """
-    use = store_use(configuration.store.beside) if of_service is None else _OURS
-    of_service = [*_stored_of_service(store, now)] if of_service is None else of_service
+    settings = configuration.store
+    nodes, node = store.nodes.states(), "" if settings.is_file else settings.node_name
+    use = _OURS if of_service is not None or any_lives(nodes) else store_use(settings.beside)
+    own = [*_full(configuration), *_faulty(faults), *_certificates(configuration, now)]
+    of_service = (
+        [*_stored_of_service(store, now)] if of_service is None else [*of_node(of_service, node)]
+    )
     return [
+        *of_nodes(nodes),
         *of_running(store, use, start_fault(configuration.store.beside)),
         *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
         *of_completeness(configuration, store),
@@ -76,8 +83,7 @@ def find_all(
         *of_digests(configuration, store),
         *_expiring(configuration, now),
         *of_holders(store),
-        *_full(configuration),
-        *_faulty(faults),
+        *of_node(own, node),
         *of_journal(store, of_service, now),
         *of_service,
     ]
@@ -123,7 +129,7 @@ def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterat
             )
 
 
-def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
+def _certificates(configuration: Configuration, now: datetime) -> Iterator[Problem]:
     limit = configuration.alerts.expires_within
     for name, ends in certificates(configuration).items():
         if ends - now < limit:
@@ -132,6 +138,10 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
                 "client_cert_file"
             )
             yield Problem(kind="expiry", about=name, where=name, text=text, critical=ends <= now)
+
+
+def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
+    limit = configuration.alerts.expires_within
     for name, ends in keys(configuration).items():
         if ends - now < limit:
             remedy = (

@@ -99,6 +99,7 @@ PROBLEMS: Mapping[str, str] = {
     "untold": N_("%(where)s: senders cannot be told that letters were read: %(count)s"),
     "expiry": N_("A key or certificate is about to expire: %(about)s"),
     "disk": N_("The disk is nearly full: %(about)s"),
+    "node": N_("A node is silent: %(about)s"),
     "storage": N_("The storage of attachments cannot be reached"),
     "edit": N_("An edit of the configuration is not in force, because it has errors"),
     "clock": N_("The clock of the machine is wrong"),

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _FROM = 4 << 20  # bytes; more than the pieces in which files are read
@@ -35,6 +36,14 @@ _PR_SET_DUMPABLE = 4  # prctl.h
 def process_name() -> str:
     """Return the name by which this process claims deliveries: the machine's name and the id."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def own_version() -> str:
+    """Return this program's version."""
+    try:
+        return version("postmottak")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def allow_enough_files() -> None:

@@ -16,10 +16,10 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, LOCK, PICKUP
 from daemon.core.errors import Fault
 from daemon.core.model import Outcome
+from daemon.core.node_role import NodeRole
+from daemon.core.nodes import Duty
 from daemon.core.pacing import PaceNumbers, added_up
-from daemon.core.ports import Channel, Destination, HasTokens, TellsTime
-from daemon.core.times import has_passed
-from daemon.delivery import retry
+from daemon.core.ports import Destination, HasTokens, TellsTime
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.marks import MarkSender
 from daemon.delivery.pickup import Pickups, PickupWatch
@@ -32,8 +32,9 @@ from daemon.intake.mailboxes import paces_of, polled_mailboxes
 from daemon.intake.notices import Notices
 from daemon.intake.party_names import names_of
 from daemon.intake.poll import Intake
-from daemon.intake.reconcile import Compared, Reconciliation
+from daemon.intake.reconcile import Compared, Reconciliation, is_due
 from daemon.intake.rerouting import Rerouter
+from daemon.intake.worker.worker_process import temporaries_of_node
 from daemon.intake.worker.worker_supervisor import CLOCK_HEARD_AFTER
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
@@ -50,14 +51,19 @@ from daemon.service import plugins
 from daemon.service.canaries import canary_sender
 from daemon.service.edit_warnings import log_configuration_warnings, log_table_warnings
 from daemon.service.journal_heads import JournalHeads
+from daemon.service.membership import Membership, new_lease, sole_process, taking_part
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
 from daemon.service.pull_api import pull_api_server, token_guard
 from daemon.service.restart_sections import needs_restart
-from daemon.service.room import without_room
 from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.store_access import lock_of, refuse_closed_store
-from daemon.service.upkeep import ClockCorrections, CoverFollower, clock_of
+from daemon.service.upkeep import (
+    ClockCorrections,
+    CoverFollower,
+    bring_up_to_date,
+    clock_of,
+)
 from daemon.service.watches import Watches
 from daemon.service.workers import Workers, start_fork_server
 from daemon.store import BusyWait, Store
@@ -77,24 +83,30 @@ class App:
         clock: Clock,
         lock: InstanceLock,
         fork_server: tuple[ForkServer, int] | None = None,
+        membership: Membership | None = None,
     ) -> None:
-        configuration = checked.configuration
+        configuration, self.membership = checked.configuration, membership
+        self.role: NodeRole = membership or sole_process()
         self._lock, self._ignored = lock, checked.ignored
         self.store, self.clock, self._names = store, clock, names_of(store, configuration)
         self.problems, self.heartbeats = ServiceProblems(), Heartbeats()
         self.problems.follow(CLOCK, lambda: clock_problems(clock.problems()))
-        self.content = open_content(configuration)
-        self.content.remove_temporaries()
+        self.content = open_content(configuration, temporaries_of_node(self.role.node))
+        self.content.remove_temporaries(temporaries_of_node(self.role.node))
         places, table = plugins.connect_destinations(configuration), checked.table
         self._active = ActiveSnapshot(
             Snapshot(configuration=configuration, table=table, destinations=places)
         )
-        self.canaries = canary_sender(store, self.content, self._active, clock, self.heartbeats)
+        self.canaries = canary_sender(
+            store, self.content, self._active, clock, self.heartbeats, self.role.has
+        )
         self.heads = JournalHeads(store, self._active, clock, self.problems)
         self.mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self.mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self.mailboxes, self.heartbeats)
-        self.resources = Watches(self.mailboxes, self.configuration, store, self.problems, clock)
+        self.resources = Watches(
+            self.mailboxes, self.configuration, store, self.problems, clock, self.role
+        )
         self.tokens = token_guard(configuration, self.problems)
         self.web = pull_api_server(
             configuration,
@@ -131,12 +143,15 @@ class App:
             heartbeats=heartbeats,
             steady=clock.steady,
             corrections=self._corrections,
+            role=self.role,
         )
         self.timings = self._dispatch.timings
         self.pickups = Pickups(store=store, active=self._active, clock=clock, heartbeats=heartbeats)
         self.problems.follow(PICKUP, lambda: pickup_problems(self.pickups.unseen))
         self._mark_sender = MarkSender(store=store, clock=clock)
-        self.reminders = ReminderSender(store, self._active, clock, clock.problems, heartbeats)
+        self.reminders = ReminderSender(
+            store, self._active, clock, clock.problems, heartbeats, self.role.has
+        )
 
     def _wire_intake(self, fork_server: tuple[ForkServer, int] | None) -> None:
         store, table, clock, names = self.store, self._active.table, self.clock, self._names
@@ -161,17 +176,7 @@ class App:
         """Bring the store up to date with this start. Raises StoreError."""
         self._note_table(self.table)
         log_table_warnings(self.table)
-        self.store.outbox.release_abandoned(self.clock())
-        self.store.stamps.pull_back(self.clock(), retry.LONGEST_ASKED)
-        channels: dict[str, Sequence[Channel]] = {
-            each.mailbox: () for each in self.store.queries.bookmarks()
-        }
-        for box in self.polled_mailboxes:
-            self.resources.recall(box.mailbox.name)
-            channels[box.mailbox.name] = box.mailbox.channels()
-        for name, read in channels.items():
-            with without_room("channels that are not read any more stay listed"):
-                self.store.bookmarks.retire(name, read, self.clock())
+        bring_up_to_date(self.store, self.clock(), self.polled_mailboxes, self.resources)
 
     def _note_table(self, table: Table) -> None:
         self.store.letters.note_table(table.version, table.text, self.clock())
@@ -218,6 +223,7 @@ class App:
             heartbeats=self.heartbeats,
             service_problems=self.problems,
             steady=self.clock.steady,
+            role=self.role,
         )
         notifier.changed = self._dispatch.changed
         return notifier
@@ -235,18 +241,8 @@ class App:
         ]
 
     def is_comparison_due(self, every: timedelta) -> bool:
-        """Whether a readable channel has not been compared for this long.
-
-        A channel that was never read is polled first.
-        """
-        now = self.clock()
-        bells = {each.mailbox.name for each in self.polled_mailboxes if each.bell}
-        readable = (
-            each
-            for each in self.store.queries.bookmarks()
-            if each.begun and not (each.refused or each.retired_at or each.mailbox in bells)
-        )
-        return any(has_passed(every, each.compared_at, now) for each in readable)
+        """Whether a comparison of the mailboxes is due. Raises StoreError."""
+        return is_due(self.store, self.polled_mailboxes, every, self.clock())
 
     def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
         """Apply covers to waiting deliveries, attempt those that are due, and set due marks.
@@ -256,6 +252,8 @@ class App:
         self._corrections.apply()
         self._covers.follow(stopping)
         outcomes = self._dispatch.deliver_due(stopping)
+        if not self.role.has(Duty.MARKS):
+            return outcomes, 0
         return outcomes, sum(
             self._mark_sender.send_due(box.receiver, stopping) for box in self.polled_mailboxes
         )
@@ -386,13 +384,15 @@ def open_app(
     with ExitStack() as ends:
         lock = lock_of(settings, SERVICE if with_workers else POLL)
         ends.callback(lock.release)
-        fork_server = start_fork_server() if with_workers else None
+        lease = new_lease(settings)
+        fork_server = start_fork_server(lease.confirm) if with_workers else None
         if fork_server:
             ends.callback(fork_server[0].close)
         busy_wait = BusyWait(limit=None) if with_workers else None
         store = Store(settings.database, busy_wait, settings.password)
         ends.callback(store.close)
-        app = App(checked, store, clock_of(store, new_clock), lock, fork_server)
+        node = ends.enter_context(taking_part(store, settings, lease))
+        app = App(checked, store, clock_of(store, new_clock, node), lock, fork_server, node)
         app.check_lock()  # there may have been no database to lock before
         ends.callback(app.close)
         yield app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from daemon.core.node_role import HasDuty, has_all
 from daemon.delivery.canary import CanarySender
 from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.runtime.heartbeat import Heartbeats
@@ -19,6 +20,7 @@ def canary_sender(
     active: ActiveSnapshot,
     clock: Callable[[], datetime],
     heartbeats: Heartbeats,
+    has_duty: HasDuty = has_all,
 ) -> CanarySender:
     """Return what sends canaries by the active configuration."""
     return CanarySender(
@@ -28,6 +30,7 @@ def canary_sender(
         clock=clock,
         pdf=_pdf,
         heartbeats=heartbeats,
+        has_duty=has_duty,
     )
 
 

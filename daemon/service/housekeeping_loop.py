@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from daemon.core.errors import DiskFull
+from daemon.core.nodes import Duty
 from daemon.maintenance.housekeeping import HOUSEKEEPING
 from daemon.runtime.schedule import WakeEvent
 from daemon.service.app import App
@@ -14,6 +15,7 @@ from daemon.service.room import Room
 
 TIDY_EVERY = timedelta(days=1)
 _UNTIL_CERTAIN = 15.0  # seconds between checks whether the clock is certain enough to delete by it
+_UNTIL_FREE = 30.0  # seconds between looks whether the node that does this is gone
 _UNTIL_ROOM = 300.0  # seconds between attempts to delete while the disk is full
 _UNTIL_SIGNED = 3600.0  # seconds between attempts to sign and publish the journal's head
 
@@ -26,6 +28,10 @@ def run_housekeeping(app: App, room: Room, wake: WakeEvent, stopping: threading.
     beat = partial(app.heartbeats.beat, HOUSEKEEPING)
     while not stopping.is_set():
         beat()
+        if not app.role.has(Duty.HOUSEKEEPING):
+            app.heartbeats.beat_for_wait(HOUSEKEEPING, _UNTIL_FREE)
+            wake.wait(_UNTIL_FREE)
+            continue
         try:
             done = app.run_housekeeping(stopping)
             if done and not stopping.is_set():

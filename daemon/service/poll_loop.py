@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from daemon.core.errors import DiskFull
+from daemon.core.nodes import Duty
 from daemon.core.ports import Channel
 from daemon.intake.late_files import ask_again
 from daemon.intake.mailboxes import PolledMailbox, batches_of_parties, poll_heartbeat
@@ -70,9 +71,11 @@ class PollLoop:
                 app.heartbeats.beat_for_wait(name, longest)
                 self.wake.wait(longest)
                 app.heartbeats.beat(name)
-            if self.reconcile_due.is_set():
+            if self.reconcile_due.is_set() and app.role.has(Duty.RECONCILIATION):
                 self.reconcile_due.clear()
-                self.reconcile()
+                # another node may have done it before this one got the duty
+                if not app.role.node or app.is_comparison_due(RECONCILE_EVERY / 2):
+                    self.reconcile()
             self._refresh()
             # the same parties, so as many groups as before
             groups = batches_of_parties(box.mailbox.channels())

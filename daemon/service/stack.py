@@ -138,9 +138,12 @@ def open_store(configuration: Configuration) -> Store:
     return Store(settings.database, password=settings.password)
 
 
-def open_content(configuration: Configuration) -> ContentStore:
-    """Open the attachments' bytes alone. Raises StoreError."""
-    return content_of(configuration.store)
+def open_content(configuration: Configuration, writer: str = "") -> ContentStore:
+    """Open the attachments' bytes alone; half-written files begin with `writer`.
+
+    Raises StoreError.
+    """
+    return content_of(configuration.store, writer)
 
 
 def table_of(store: Store, version: str) -> Table:

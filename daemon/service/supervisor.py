@@ -26,6 +26,7 @@ from daemon.core.errors import (
     DiskFull,
     PostmottakError,
     StoreBusy,
+    StoreUnreachable,
 )
 from daemon.delivery.canary import CANARIES
 from daemon.delivery.pickup import PICKUPS
@@ -44,6 +45,7 @@ from daemon.runtime.wake import WAKE, WakeWatch
 from daemon.service.app import App
 from daemon.service.bell_loop import run_by_bell
 from daemon.service.housekeeping_loop import TIDY_EVERY, run_housekeeping
+from daemon.service.membership import NODE
 from daemon.service.monitoring_endpoint import monitoring_server
 from daemon.service.poll_loop import RECONCILE, RECONCILE_EVERY, PollLoop
 from daemon.service.push import Push
@@ -51,7 +53,7 @@ from daemon.service.reload import LOOK, Reload
 from daemon.service.room import Room
 from daemon.service.stack import load
 from daemon.service.status_line import StatusLine
-from daemon.service.upkeep import release_cut_off
+from daemon.service.upkeep import release_cut_off, release_in_flight
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -64,6 +66,7 @@ _GATHER = 0.05
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _SELF_CHECK = 10.0  # seconds between checks of every thread, if the watchdog needs no shorter time
 _LOOK_AT_LOCK = 30.0  # seconds
+_AFTER_A_CUT = 0.2  # seconds
 _REPORT_BUSY = 10.0  # seconds after which a wait for the store is logged
 _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
@@ -160,9 +163,7 @@ class Supervisor:
         """Excuse the wait: no thread hangs that waits for the store, or for one that does."""
         self._app.heartbeats.excuse(step)
         if total - step < _REPORT_BUSY <= total:
-            _log.warning(
-                "another program holds the database, and is waited for", seconds=round(total)
-            )
+            _log.warning("the database is busy or away, and is waited for", seconds=round(total))
 
     def _tick(self) -> None:
         """Send the scheduler's heartbeat; the next is due after `_CLOCK_BEAT` or a little later."""
@@ -188,6 +189,10 @@ class Supervisor:
             ),
             self._thread(LOCK, self._lock_loop),
         ]
+        if node := self._app.membership:
+            node.on_released = self._outbox_wake.wake_up
+            beat = partial(self._app.heartbeats.beat_for_wait, NODE, HEARTBEAT_INTERVAL)
+            threads.append(self._thread(NODE, node.watch, self._stopping, beat))
         if workers := self._app.workers:
             beat = partial(self._app.heartbeats.beat, WORKERS)
             threads.append(self._thread(WORKERS, workers.loop, self._stopping, beat))
@@ -235,9 +240,10 @@ class Supervisor:
 
     def _guard(self, loop: Callable[..., None], *arguments: object) -> None:
         try:
-            loop(*arguments)
+            while self._is_cut_off(loop, *arguments):
+                pass
         except PostmottakError as error:
-            if isinstance(error, StoreBusy) and self._stopping.is_set():
+            if isinstance(error, StoreBusy | StoreUnreachable) and self._stopping.is_set():
                 self._cut_off.set()
             else:
                 self._failure = error
@@ -250,6 +256,26 @@ class Supervisor:
         finally:
             self.stop()
 
+    def _is_cut_off(self, loop: Callable[..., None], *arguments: object) -> bool:
+        """Run a loop; return whether it is to begin again, as the database went away meanwhile.
+
+        It was in the middle of something then, which was undone. What begins anew waits for the
+        database.
+        """
+        try:
+            loop(*arguments)
+        except StoreUnreachable as error:
+            if self._stopping.is_set():
+                raise
+            _log.warning(
+                "the database went away, and is waited for",
+                part=threading.current_thread().name,
+                reason=str(error),
+            )
+            self._stopping.wait(_AFTER_A_CUT)
+            return True
+        return False
+
     def _shut_down(self, threads: list[threading.Thread]) -> bool:
         self._schedule.stop()
         for watch in (self._reload, self._wake, self._pickups):
@@ -258,6 +284,8 @@ class Supervisor:
             server.stop()
         for wake in (self._outbox_wake, self._housekeeping_wake, *self._wakes):
             wake.wake_up()
+        if self._app.membership:
+            self._app.membership.silent_wake.set()
         if self._app.workers:
             self._app.workers.wake()
         ends = time.monotonic() + _GRACE
@@ -311,6 +339,8 @@ class Supervisor:
         )
 
     def _dispatch_loop(self) -> None:
+        if self._app.membership:
+            release_in_flight(self._app.store, self._app.clock, self._app.role.owner)
         while not self._stopping.is_set():
             longest = self._deliver()
             self._app.heartbeats.beat_for_wait(OUTBOX, longest)

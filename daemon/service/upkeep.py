@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import structlog
 
 from daemon.core.bookkeeping import CLOCK
 from daemon.core.errors import StoreBusy
+from daemon.core.ports import Channel
 from daemon.core.times import norwegian_day, shifted
 from daemon.delivery import retry
 from daemon.delivery.snapshot import ActiveSnapshot
+from daemon.intake.mailboxes import PolledMailbox
 from daemon.intake.rerouting import Rerouter
 from daemon.runtime.clock import DOUBTED, Clock, Correction
+from daemon.service.membership import Membership
+from daemon.service.room import without_room
+from daemon.service.watches import Watches
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -88,11 +93,34 @@ class CoverFollower:
                 self.followed = now
 
 
+def bring_up_to_date(
+    store: Store, now: datetime, boxes: Sequence[PolledMailbox], resources: Watches
+) -> None:
+    """Bring the store up to date with a start of the service. Raises StoreError.
+
+    What nodes have claimed was released when this one joined.
+    """
+    if not store.is_shared:
+        store.outbox.release_abandoned(now)
+    store.stamps.pull_back(now, retry.LONGEST_ASKED)
+    channels: dict[str, Sequence[Channel]] = {
+        each.mailbox: () for each in store.queries.bookmarks()
+    }
+    for box in boxes:
+        resources.recall(box.mailbox.name)
+        channels[box.mailbox.name] = box.mailbox.channels()
+    for name, read in channels.items():
+        with without_room("channels that are not read any more stay listed"):
+            store.bookmarks.retire(name, read, now)
+
+
 def release_cut_off(store: Store, clock: Clock) -> None:
     """Release the deliveries that an orderly stop cut off, which must not count as a crash.
 
-    If the store is still busy, the next start releases them.
+    If the store is still busy, the next start releases them. A node's are released as it leaves.
     """
+    if store.is_shared:
+        return
     try:
         store.outbox.release_abandoned(clock(), stopped=True)
     except StoreBusy as error:
@@ -101,9 +129,24 @@ def release_cut_off(store: Store, clock: Clock) -> None:
         )
 
 
-def clock_of(store: Store, new_clock: Callable[..., Clock]) -> Clock:
-    """Return the clock, compared with the times that the store has recorded. Raises StoreError."""
+def release_in_flight(store: Store, clock: Clock, owner: str) -> None:
+    """Release what this process has claimed and has not in hand any more. Raises StoreError.
+
+    That is what was claimed as the database went away, before the claim was known here.
+    """
+    reason = "the database could not be reached during the attempt"
+    store.outbox.release_abandoned(clock(), owner=owner, stopped=True, reason=reason)
+
+
+def clock_of(
+    store: Store, new_clock: Callable[..., Clock], node: Membership | None = None
+) -> Clock:
+    """Return the clock, compared with the times that the store has recorded. Raises StoreError.
+
+    With several nodes it is the database's, as it was at the last heartbeat.
+    """
     doubted = any(
         each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all()
     )
-    return new_clock(store.stamps.newest(), doubted=doubted)
+    of_database = {"wall": node.now} if node else {}
+    return new_clock(store.stamps.newest(), doubted=doubted, **of_database)

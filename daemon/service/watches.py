@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from daemon.config.loader import Configuration
 from daemon.core.callbacks import do_nothing
+from daemon.core.node_role import NodeRole
+from daemon.core.nodes import Duty
 from daemon.core.ports import Mailbox
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.clock import Clock
@@ -27,9 +29,11 @@ class Watches:
         store: Store,
         problems: ServiceProblems,
         clock: Clock,
+        role: NodeRole,
     ) -> None:
         """Watch these mailboxes; answers about resources are kept beside the database."""
         file = configuration().store.beside.with_suffix(".resources.json")
+        self._role = role
         self._parties = PartyWatch(mailboxes, store, problems, clock)
         self._resources = ResourceWatch(mailboxes, store, file, problems, clock)
         self._coverage = CoverageWatch(mailboxes, store, configuration, clock)
@@ -42,7 +46,13 @@ class Watches:
         self._resources.recall(name)
 
     def refresh(self, name: str) -> None:
-        """Ask for what is new, if that is due. Raises StoreError."""
+        """Ask for what is new, if that is due; or read what another node has found.
+
+        Raises StoreError.
+        """
+        if not self._role.has(Duty.DISCOVERY):
+            self.recall(name)
+            return
         self._parties.refresh(name)
         self._resources.refresh(name)
         self._coverage.refresh(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import STALLED
+from daemon.core.callbacks import do_nothing
 from daemon.core.pacing import PROCESSES
 from daemon.core.ports import Mailbox
 from daemon.core.shared_tokens import SharesTokens
@@ -44,10 +45,11 @@ _TROUBLE = Problem(
 )
 
 
-def start_fork_server() -> tuple[ForkServer, int]:
+def start_fork_server(confirm: Callable[[], None] = do_nothing) -> tuple[ForkServer, int]:
     """Start the fork server, and keep this process to one core. Returns how many cores there are.
 
-    Call this with the store's lock held, and before anything is opened that another process must
+    `confirm` says in every worker whether this node may still deliver, as in a parcel. Call this
+    with the store's lock held, and before anything is opened that another process must
     not have.
     """
     # so that all processes keep sharing memory: the garbage collector writes into what it visits
@@ -55,14 +57,16 @@ def start_fork_server() -> tuple[ForkServer, int]:
     number = len(os.sched_getaffinity(0))
     others = pin_to_one_core()
     own = os.sched_getaffinity(0) if others else ()
-    return ForkServer(partial(_work, [*sorted(others), *own])), number
+    return ForkServer(partial(_work, [*sorted(others), *own], confirm)), number
 
 
-def _work(cores: Sequence[int], pipe: Connection, name: str) -> NoReturn:
+def _work(
+    cores: Sequence[int], confirm: Callable[[], None], pipe: Connection, name: str
+) -> NoReturn:
     """Be a worker. Each has a core, since its threads run one at a time; the service's is last."""
     if cores:
         pin_to([cores[slot_of(name) % len(cores)]])
-    worker_process.work(_CONNECTORS, pipe, name)
+    worker_process.work(_CONNECTORS, pipe, name, confirm)
 
 
 def _lend_tokens(
@@ -101,6 +105,7 @@ class Workers:
             release=self._release,
             backoff=_PAUSES,
             on_trouble=self._note_trouble,
+            owner=dispatch.role.owner,
         )
         self.pool = WorkerPool(
             self.supervisor,

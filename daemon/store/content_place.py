@@ -25,5 +25,5 @@ def content_of(settings: StoreSettings, writer: str = "") -> ContentStore:
     limit = settings.content_cache_mb * 1_000_000
     if bucket := bucket_of(settings):
         return ContentBucket(bucket, settings.content_folder, limit, writer)
-    node = settings.node if settings.is_shared else None
+    node = settings.node_name if settings.is_shared else None
     return ContentFolder(settings.content_folder, writer, node)

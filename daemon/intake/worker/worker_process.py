@@ -25,9 +25,11 @@ from daemon.config.loader import (
     DestinationConfiguration,
     MailboxConfiguration,
 )
+from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.elapsed import elapsed
 from daemon.core.errors import PostmottakError, StoreError
+from daemon.core.nodes import member_of
 from daemon.core.pacing import PROCESSES, PaceNumbers
 from daemon.core.ports import Destination, Mailbox
 from daemon.core.shared_tokens import SharesTokens
@@ -98,12 +100,20 @@ class WorkerClock:
 class _WorkerParts:
     """What carries letters, by the configuration at the worker's start."""
 
-    def __init__(self, configuration: Configuration, connectors: Connectors, name: str) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        connectors: Connectors,
+        name: str,
+        confirm: Callable[[], None],
+    ) -> None:
         """Open the store and connect mailboxes. Raises StoreError."""
         self.stopping, self.heartbeats, self.clock = threading.Event(), Heartbeats(), WorkerClock()
-        busy_wait = BusyWait(limit=None, stopping=self.stopping, on_wait=self._excuse)
+        busy_wait = BusyWait(limit=None, stopping=self.stopping, on_wait=self._excuse, rides=True)
         settings = configuration.store
         self.store = Store(settings.database, busy_wait, settings.password)
+        if self.store.is_shared:
+            self.store.write_as(member_of(name))
         self.content = content_of(settings, temporaries_of(name))
         self.names = names_of(self.store, configuration)
         self._mailboxes: dict[str, Mailbox] = {}
@@ -116,6 +126,7 @@ class _WorkerParts:
             clock=self.clock,
             steady=self.clock.steady,
             may_give_up=self.clock.certain,
+            confirm=confirm,
         )
 
     def mailbox(self, name: str) -> Mailbox:
@@ -137,7 +148,14 @@ class _WorkerParts:
 class WorkerProcess:
     """The work of a worker process, while the service holds the other end of the pipe."""
 
-    def __init__(self, pipe: Connection, name: str, connectors: Connectors) -> None:
+    def __init__(
+        self,
+        pipe: Connection,
+        name: str,
+        connectors: Connectors,
+        confirm: Callable[[], None] = do_nothing,
+    ) -> None:
+        self._confirm = confirm
         self._pipe, self._name, self._connectors = pipe, name, connectors
         self._sending = threading.Lock()
         self._parts: _WorkerParts | None
@@ -225,7 +243,9 @@ class WorkerProcess:
         with self._opening:
             if self._parts is None:
                 assert self._configuration
-                self._parts = _WorkerParts(self._configuration, self._connectors, self._name)
+                self._parts = _WorkerParts(
+                    self._configuration, self._connectors, self._name, self._confirm
+                )
                 if self._asked_to_stop:
                     self._parts.stopping.set()
             return self._parts
@@ -289,12 +309,23 @@ class WorkerProcess:
 
 def temporaries_of(name: str) -> str:
     """Return how the half-written files of the worker `name` begin in the content store."""
-    return f"{name.rpartition('/')[2]}-"
+    node, *_, worker = name.split("/")
+    return f"{temporaries_of_node(node) if name.count('/') > 1 else ''}{worker}-"
 
 
-def work(connectors: Connectors, pipe: Connection, name: str) -> NoReturn:
-    """Be the worker process `name`."""
+def temporaries_of_node(node: str) -> str:
+    """Return how those of a node begin; what a folder has is nobody else's without nodes."""
+    return node and f"{node}@"
+
+
+def work(
+    connectors: Connectors,
+    pipe: Connection,
+    name: str,
+    confirm: Callable[[], None] = do_nothing,
+) -> NoReturn:
+    """Be the worker process `name`; `confirm` is as in a parcel."""
     try:
-        WorkerProcess(pipe, name, connectors).run()
+        WorkerProcess(pipe, name, connectors, confirm).run()
     except BaseException:  # noqa: BLE001  # nothing may get past this point
         end_with_traceback()

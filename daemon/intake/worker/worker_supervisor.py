@@ -21,7 +21,7 @@ import structlog
 
 from daemon.core.backoff import Backoff
 from daemon.core.callbacks import do_nothing
-from daemon.core.errors import DiskFull, WorkerLost
+from daemon.core.errors import DiskFull, StoreUnreachable, WorkerLost
 from daemon.core.pacing import PaceNumbers, added_up
 from daemon.intake.worker.messages import TimeNow
 from daemon.intake.worker.worker_client import WorkerClient
@@ -85,12 +85,14 @@ class WorkerSupervisor:
         release: ReleasesWork,
         backoff: Backoff,
         on_trouble: Callable[[bool], None] = do_nothing,
+        owner: str = "",
     ) -> None:
-        """Keep the parts; there are at most `number` workers.
+        """Keep the parts; there are at most `number` workers, whose names begin with `owner`.
 
         `on_trouble` is called with whether workers keep ending.
         """
         self.number = number
+        self._owner = owner or process_name()
         self._wanted = 0
         """How many there should be."""
         self._server, self._time_now, self._release = server, time_now, release
@@ -292,7 +294,7 @@ class WorkerSupervisor:
     def _fork_missing(self) -> None:
         while len(self._all()) < self._wanted and time.monotonic() >= self._next_fork:
             slot = min({*range(self.number)} - {slot_of(each.name) for each in self._all()})
-            name = f"{process_name()}/{next(self._serials)}.{slot}"
+            name = f"{self._owner}/{next(self._serials)}.{slot}"
             try:
                 pid, pipe = self._server.fork(name)
             except OSError as error:
@@ -323,8 +325,8 @@ class WorkerSupervisor:
         for each in ended:
             try:
                 self._release(each, stopped=each.retires)
-            except DiskFull as error:
-                _log.warning("claims are released when there is room", reason=str(error))
+            except (DiskFull, StoreUnreachable) as error:
+                _log.warning("claims are released later", reason=str(error))
                 return
             self.on_released()
             with self._changed:
