@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep kill-storm power-cut drop-reader restore-sweep keeping-sweep edit-sweep ladder-sweep dialog-sweep deb system-test lock clean
+.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep kill-storm node-storm power-cut drop-reader restore-sweep keeping-sweep edit-sweep ladder-sweep dialog-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -78,6 +78,10 @@ crash-sweep: .venv/made
 # Kills workers, the fork server and the service at random, 500 times.
 kill-storm: .venv/made
 	$(BIN)/python tests/sweeps/kill_storm.py --report docs/reliability.md
+
+# Strikes three nodes and their PostgreSQL at random, while a thousand letters come.
+node-storm: .venv/made
+	$(BIN)/python tests/sweeps/node_storm.py --report docs/several-nodes.md
 
 # Simulates power cuts, on file systems created for it. Needs root and loop devices.
 power-cut: .venv/made

@@ -40,5 +40,6 @@ def monitoring_server(
         service_problems=app.problems.all,
         paces=app.paces,
         shared=shared,
+        node=app.membership,
     )
     return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)

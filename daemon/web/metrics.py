@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
 from typing import Literal
 
@@ -23,6 +22,7 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import BellRecord
 from daemon.core.errors import Fault, StoreError
 from daemon.core.model import DeliveryState, Outcome, SightingState
+from daemon.core.nodes import KnowsNodes
 from daemon.core.pacing import PaceNumbers
 from daemon.delivery.timings import DeliveryTimings
 from daemon.intake.counters import IntakeCounters
@@ -32,6 +32,7 @@ from daemon.monitoring.passages import SharedPassageTimes
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.problems import free_space
 from daemon.monitoring.shared_health import SharedHealth
+from daemon.runtime.process import own_version
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.store import ChannelTotals, Store, wait_limit
 
@@ -74,6 +75,8 @@ class Monitoring:
     service_problems: Callable[[], Sequence[Problem] | None] = lambda: None
     """Returns what only the running service knows; None for what it has stored of that."""
 
+    node: KnowsNodes | None = None
+    """What this node knows of the others; None without nodes."""
     shared: SharedHealth = field(default_factory=SharedHealth)
     """Has what alerts found a few seconds ago, which is reported here too."""
     passages: SharedPassageTimes = field(init=False)
@@ -100,6 +103,8 @@ class Monitoring:
                 self.store.queries.table_in_force()
         except StoreError:
             return PlainTextResponse("the database does not answer\n", status_code=503)
+        if self.node and not self.node.runs():
+            return PlainTextResponse("this node has lost its lease\n", status_code=503)
         return PlainTextResponse("ok\n")
 
     def _metrics(self, _: Request) -> Response:
@@ -114,6 +119,7 @@ class Monitoring:
         from daemon.web.activity import deliveries_made, processes
         from daemon.web.exposition import exposition, family
         from daemon.web.letter_numbers import of_all_letters
+        from daemon.web.node_numbers import of_nodes
 
         numbers = (*self._letters(), *self._surroundings(), *self._intake())
         configuration = self.configuration()
@@ -127,6 +133,7 @@ class Monitoring:
                 *of_all_letters(configuration, self.store, self.clock(), self.passages.recent()),
                 *deliveries_made(self.timings, configured),
                 *processes(self.worker_usage()),
+                *(of_nodes(self.node, own_version()) if self.node else ()),
             ]
         )
 
@@ -308,7 +315,7 @@ class Monitoring:
             samples,
         )
         yield Number(
-            "build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)]
+            "build_info", "gauge", "The version that runs.", [({"version": own_version()}, 1.0)]
         )
 
     def _health(self, configuration: Configuration) -> Iterator[Number]:
@@ -389,10 +396,3 @@ def _longest(totals: ChannelTotals | None, now: datetime) -> float:
 
 def _moments(label: str, moments: Mapping[str, datetime]) -> list[Sample]:
     return [({label: name}, moment.timestamp()) for name, moment in moments.items()]
-
-
-def _version() -> str:
-    try:
-        return version("postmottak")
-    except PackageNotFoundError:
-        return "unknown"

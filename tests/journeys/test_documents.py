@@ -79,6 +79,7 @@ NOT_RUN = {
     "make ladder-sweep": _LONG,
     "make dialog-sweep": _LONG,
     "make kill-storm": _LONG,
+    "make node-storm": _LONG,
     "pipx install dist/postmottak-*.whl": f"{_NO_PIPX}; test_packaging.py installs the wheel",
     'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': (
         f"{_NO_PIPX}; `make deb` installs the same"

@@ -67,7 +67,7 @@ OTHERS = {
     *("deadlines calendars add", "deadlines calendars revoke", "deadlines confirm"),
     *("deadlines drop", "deadlines handled", "deliveries hold", "deliveries release"),
     *("deliveries resend", "deliveries retry", "evidence export", "evidence verify"),
-    *("journal head", "journal verify"),
+    *("journal head", "journal verify", "nodes forget"),
     *("key new", "messages acknowledge"),
     *("messages end-legal-hold", "messages legal-hold", "messages refetch", "messages route"),
     *("poll", "recipients handover", "reconcile", "restore", "routes apply", "routes export"),

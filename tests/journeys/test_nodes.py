@@ -1,0 +1,210 @@
+"""Several nodes on one database: any of them, and the database's server, may die or stand still."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from benchmarks.other_side import letters_of
+from connectors.sandbox.sinks.webhook import Reply
+from daemon.core.nodes import Duty
+from tests.journeys.conftest import Begin, Journey
+from tests.processes.node_crew import Crew, NodeProcess, wait_for
+from tests.processes.postgresql import NoPostgresqlError, PostgresqlServer
+
+_MAILBOX = 'bell = "off"\npoll_every = "2s"\nmark_read = "delivered"\n'
+_ROUTING = """\
+[[recipient]]
+name = "post"
+deliver_to = ["mappe", "webhook"]
+
+[[route]]
+name = "Alt"
+to = ["post"]
+"""
+_TAKEOVER = 35.0
+"""Seconds within which others have the work of a node that died."""
+
+
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Journey]:
+    """Each letter goes to a drop and a webhook."""
+    with Begin(tmp_path, routing=_ROUTING) as found:
+        yield found
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
+    """A server that a test may kill."""
+    folder = tmp_path_factory.mktemp("server")
+    for each in (folder, *list(folder.parents)[:3]):
+        each.chmod(each.stat().st_mode | 0o011)
+    server = PostgresqlServer(folder, "fsync=off")
+    server.start()
+    yield server
+    os.kill(server.pid, signal.SIGQUIT)
+
+
+@pytest.fixture
+def crew(journey: Journey, postgresql: PostgresqlServer) -> Iterator[Crew]:
+    """No node yet, on a new database."""
+    name = f"crew_{uuid4().hex}"
+    postgresql.run(f"CREATE DATABASE {name}")
+    with closing(Crew(journey.scene.folder, postgresql.url(name), _MAILBOX)) as crew:
+        yield crew
+    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def publish(journey: Journey, count: int) -> None:
+    """Publish letters."""
+    contents = (os.urandom(3000) for _ in range(count))
+    for letter in letters_of(contents, journey.scene.party, datetime.now(UTC)):
+        journey.altinn.publish(letter)
+
+
+def all_delivered(crew: Crew, letters: int) -> bool:
+    """Whether each letter is stored, and delivered to both destinations."""
+    return crew.states_of_deliveries() == {"delivered": 2 * letters}
+
+
+def assert_each_once(journey: Journey, letters: int) -> None:
+    """Each letter lies in the drop once, whole, and has come to the webhook under one id."""
+    assert len(set(journey.dropped_ids())) == len(journey.whole_drops()) == letters
+    assert len({hook.id for hook in journey.webhook.taken}) == letters
+
+
+def at_work(crew: Crew) -> tuple[NodeProcess, NodeProcess]:
+    """The node that has claims, and the other one."""
+    assert wait_for(lambda: bool(owners(crew)), 30)
+    (name, *_) = owners(crew)
+    (other,) = {*crew.nodes} - {name}
+    return crew.nodes[name], crew.nodes[other]
+
+
+def owners(crew: Crew) -> Counter[str]:
+    """How many deliveries each node has claimed."""
+    rows = crew.ask("SELECT owner FROM deliveries WHERE state = 'claimed'")
+    return Counter(str(owner).partition("/")[0] for (owner,) in rows)
+
+
+def test_others_take_over_from_a_node_that_dies(journey: Journey, crew: Crew) -> None:
+    """A machine dies with deliveries under way: another node makes them within half a minute; the
+    node is missed until it starts again, which is at once, and then nothing is missing."""
+    for name in "ab":
+        crew.node(name).start()
+    journey.webhook.script(*[Reply(delay=5.0)] * 4)
+    publish(journey, 4)
+    dead, other = at_work(crew)
+    dead.signal(signal.SIGKILL)
+    died = time.monotonic()
+    assert wait_for(lambda: all_delivered(crew, 4), _TAKEOVER)
+    assert time.monotonic() - died > 15, "it was not under way"
+    ended = other.run("nodes")
+    assert ended.returncode == 3
+    assert "silent" in ended.stdout
+    assert f"node {dead.name} on" in other.run("status").stdout
+    dead.start()
+    assert other.run("nodes").returncode == 0
+    assert wait_for(lambda: all_duties(crew, other) == {*Duty}, 20)
+    assert_each_once(journey, 4)
+
+
+def all_duties(crew: Crew, by: NodeProcess) -> set[str]:
+    """The duties that living nodes have."""
+    return {duty for each in crew.states(by.name) if each["alive"] for duty in each["duties"]}
+
+
+def test_a_node_that_stood_still_finds_out(journey: Journey, crew: Crew) -> None:
+    """A node is frozen with deliveries under way, and another one makes them; when it goes on, it
+    says that others have its work, ends with code 4 and delivers nothing."""
+    for name in "ab":
+        crew.node(name).start()
+    journey.webhook.script(*[Reply(delay=2.0)] * 4)
+    publish(journey, 4)
+    frozen, other = at_work(crew)
+    frozen.signal(signal.SIGSTOP)
+    assert wait_for(lambda: all_delivered(crew, 4)), other.tail()
+    before = len(journey.webhook.taken), journey.dropped_ids()
+    frozen.signal(signal.SIGCONT)
+    assert wait_for(lambda: frozen.code() is not None, 20)
+    assert (frozen.code(), other.code()) == (4, None)
+    assert "others have taken over its work" in frozen.tail()
+    assert (len(journey.webhook.taken), journey.dropped_ids()) == before
+    assert_each_once(journey, 4)
+
+
+def test_a_name_is_one_nodes(journey: Journey, crew: Crew) -> None:
+    """A second process under a living node's name is refused, with code 4 and the remedy; the node
+    itself starts again at once after it was killed; a stopped one is not missed."""
+    first = crew.node("a")
+    first.start()
+    second = crew.node("other")
+    text = second.configuration.read_text().replace('node = "other"', 'node = "a"')
+    second.configuration.write_text(text)
+    second.start(ready=False)
+    assert wait_for(lambda: second.code() is not None, 20)
+    assert second.code() == 4
+    assert "stop it, or give this one another name in [store] node" in second.tail()
+    assert first.process
+    first.signal(signal.SIGKILL)
+    first.process.wait()
+    killed = time.monotonic()
+    first.start()
+    assert time.monotonic() - killed < 15
+    first.signal(signal.SIGTERM, all_of_it=False)
+    assert first.process.wait() == 0
+    assert first.run("nodes").returncode == 0
+    publish(journey, 1)
+    assert first.run("poll").returncode == 0, "beside no running node, a poll takes part"
+    assert_each_once(journey, 1)
+
+
+def test_a_lost_database_is_waited_for(journey: Journey, own_server: PostgresqlServer) -> None:
+    """The server is killed and started again while letters come: no node ends, each letter arrives
+    once, no webhook is called twice, and no log has what the database says of rows."""
+    own_server.run("CREATE DATABASE crew")
+    with closing(Crew(journey.scene.folder, own_server.url("crew"), _MAILBOX)) as crew:
+        for name in "ab":
+            crew.node(name).start()
+        for _ in range(3):
+            publish(journey, 6)
+            time.sleep(1)
+            os.kill(own_server.pid, signal.SIGKILL)
+            time.sleep(1.5)
+            start_again(own_server)
+        assert wait_for(lambda: all_delivered(crew, 18))
+        assert [each.code() for each in crew.nodes.values()] == [None, None]
+        assert_each_once(journey, 18)
+        assert len(journey.webhook.taken) == 18
+        for each in crew.nodes.values():
+            text = each.log.read_text()
+            assert "Traceback" not in text
+            assert "DETAIL" not in text
+            assert "Vedtak" not in text
+        os.kill(own_server.pid, signal.SIGKILL)
+        ended = crew.nodes["a"].run("status")
+        assert ended.returncode == 4
+        assert "cannot be used now" in ended.stderr
+        start_again(own_server)
+
+
+def start_again(server: PostgresqlServer) -> None:
+    """Start a server that was killed, when its last process has let go."""
+    assert wait_for(lambda: not _fails(server), 20)
+
+
+def _fails(server: PostgresqlServer) -> bool:
+    try:
+        server.start()
+    except (NoPostgresqlError, OSError, ValueError):
+        return True
+    return False
