@@ -23,7 +23,7 @@ from daemon.core.removals import Removal
 from daemon.store.database import Database, table_of
 
 _ABANDONED = timedelta(minutes=10)
-"""After this time whoever began a removal has ended, or does not go on with it."""
+"""After this time a node that began a removal has ended, or does not go on with it."""
 _ANY = sql_select(col(Removal.sha256)).limit(1)
 _MANY = 500
 
@@ -37,10 +37,15 @@ def not_known(_sha256: str) -> bool:
 
 
 class Removals:
-    """Removals of bytes that no letter needs."""
+    """Removals of bytes that no letter needs.
+
+    Of a store that machines do not share, only one process at a time removes (`guarded`): what
+    another has begun, it does not go on with.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._patience = _ABANDONED if database.is_shared else timedelta(0)
 
     def begin(self, hashes: Collection[str], now: datetime) -> list[str]:
         """Record that these bytes are being removed; return those that may be removed now.
@@ -50,7 +55,7 @@ class Removals:
         with self._database.write() as session:
             wanted = set(hashes) - _needed(session, hashes)
             for each in session.exec(select(Removal).where(col(Removal.sha256).in_(wanted))).all():
-                if each.ended_at is None and now - each.begun_at < _ABANDONED:
+                if each.ended_at is None and now - each.begun_at < self._patience:
                     wanted.discard(each.sha256)
                 else:
                     session.delete(each)
@@ -71,7 +76,7 @@ class Removals:
         """Return what began to be removed, by somebody who was killed, and did not end."""
         return self._database.rows(
             select(Removal.sha256)
-            .where(col(Removal.ended_at).is_(None), Removal.begun_at <= now - _ABANDONED)
+            .where(col(Removal.ended_at).is_(None), Removal.begun_at <= now - self._patience)
             .order_by(Removal.sha256)
         )
 

@@ -289,10 +289,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     the file itself is about SQLite."""
     names = metafunc.fixturenames
     if (
-        (
-            __import__("os").environ.get("ALLPG")
-            or metafunc.definition.get_closest_marker("both_databases")
-        )
+        metafunc.definition.get_closest_marker("both_databases")
         and not metafunc.definition.get_closest_marker("about_sqlite")
         and "database_url" in names
         and "database" not in inspect.signature(metafunc.function).parameters

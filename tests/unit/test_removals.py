@@ -23,9 +23,9 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def other(store: Store, database: Path) -> Iterator[Store]:
-    """The store as another node has it."""
-    found = Store(f"sqlite:///{database}")
+def other(store: Store, database_url: str) -> Iterator[Store]:
+    """The store as another node has it, or another process."""
+    found = Store(database_url)
     yield found
     found.close()
 
@@ -83,10 +83,16 @@ def test_an_attachment_that_comes_later(store: Store, content: ContentFolder) ->
         store.attachments.complete([values], NOW, content.has)
 
 
+@pytest.mark.both_databases
 def test_one_removes_at_a_time(store: Store, other: Store) -> None:
-    """What one node has begun to remove, no other does, until it has certainly ended."""
+    """What one node has begun to remove, no other does, until it has certainly ended. Where there
+    is one process at a time, the next goes on at once."""
     hashes = [sha256(b"a"), sha256(b"b")]
     assert store.removals.begin(hashes, NOW) == sorted(hashes)
+    if not store.is_shared:
+        assert list(other.removals.abandoned(NOW)) == sorted(hashes)
+        assert other.removals.begin(hashes, NOW) == sorted(hashes)
+        return
     assert other.removals.begin(hashes, NOW + MINUTE) == []
     assert list(other.removals.abandoned(NOW + MINUTE)) == []
     assert list(other.removals.abandoned(NOW + 11 * MINUTE)) == sorted(hashes)
