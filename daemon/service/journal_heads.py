@@ -24,8 +24,8 @@ from daemon.monitoring.service_problems import (
     unsigned_problem,
 )
 from daemon.store import Store
-from daemon.store.journal.heads import Head
-from daemon.store.journal.key import key_path, own_key
+from daemon.store.journal.heads import Head, fingerprint, public_of
+from daemon.store.journal.key import key_path, own_key, read_key
 
 _log = structlog.get_logger(__name__)
 _DAILY = timedelta(hours=20)
@@ -112,10 +112,16 @@ class JournalHeads:
 
     def _signed(self, now: datetime) -> Head:
         path = key_path(self._active.configuration().store.beside)
+        signer = self._store.journal.signer() if self._store.is_shared else ""
         try:
-            key, new = own_key(path)
+            key, new = (read_key(path), False) if signer else own_key(path)
         except StoreError as error:
             raise _NoKeyError(str(error)) from error  # no fault of the database
+        if signer and public_of(key) != signer:
+            raise _NoKeyError(
+                f"another node signed the journal with the key {fingerprint(signer)}, which is not "
+                f"that in {path}; copy the file from that node, so that all nodes have the same"
+            )
         if new:
             _log.info("a new key signs the journal", file=str(path))
         return self._store.journal.sign(key, now)

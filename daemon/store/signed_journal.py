@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,9 @@ from daemon.store.journal_proof import Proof, ProvenRow, journal_rows, prove
 from daemon.store.journal_verification import Verified, verify
 from daemon.store.sql_words import run
 
+_NEWEST_HEAD = (
+    "SELECT facts FROM journal WHERE subject = ? AND kind = ? ORDER BY sequence DESC LIMIT 1"
+)
 _NEWEST_KIND = "SELECT kind FROM journal ORDER BY sequence DESC LIMIT 1"
 _FIRST_UNSIGNED = (
     "SELECT at FROM journal WHERE sequence > coalesce("
@@ -54,6 +58,18 @@ class SignedJournal:
             return datetime.fromisoformat(str(at)).astimezone(UTC) if at else None
         except (ValueError, OverflowError):  # changed by hand; `verify` finds that
             return None
+
+    def signer(self) -> str:
+        """Return the public key of the newest signed head, in hex; empty if there is none.
+
+        Raises StoreError.
+        """
+        with self._database.read_one() as connection:
+            facts = run(connection, _NEWEST_HEAD, (THE_JOURNAL, HEAD)).scalar()
+        try:
+            return Head.of_facts(json.loads(facts)).key if facts else ""
+        except (ValueError, KeyError, TypeError):  # changed by hand; `verify` finds that
+            return ""
 
     def head(self, key: bytes, now: datetime) -> Head:
         """Return a signed head of the newest row, and change nothing. Raises StoreError."""

@@ -38,6 +38,8 @@ every line of that page."""
 _NO_PIPX = "pipx may be missing here"
 _NO_JOURNAL = "needs systemd's journal; test_journal.py reads entries as the journal does"
 NOT_RUN = {
+    "pip install 'postmottak[postgresql]'": "no index has the package yet",
+    "pip install '<the wheel>[s3]'": "the tests' environment has it",
     "apt install python3-venv": "it would change the machine that runs the tests",
     "curl http://127.0.0.1:8766/metrics": "curl may be missing; test_monitoring.py does the same",
     "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": (
