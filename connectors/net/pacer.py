@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from daemon.core.pacing import PROCESSES, PaceNumbers
+from daemon.core.pacing import PAUSES, PROCESSES, PaceNumbers
 
 _LEAST = 0.1  # calls a second, however often the server refuses
 _RECOVERY = 60.0  # seconds without a refusal after which the pace rises by a quarter
@@ -24,6 +24,7 @@ _DEFAULT_PAUSE = 5.0  # seconds after a refusal that does not say how long to wa
 _WINDOW = 10.0  # seconds in which calls are counted, to know the pace that was too much
 _SHARE = 0.1  # of the calls lately, from which on those that were refused are many
 _SEVERAL = 3  # refused calls that set a pace where none is configured
+_WORTH_TELLING = 1.0  # seconds by which a pause must be longer than what others know of
 _NO_LIMIT = 1000.0  # calls a second, from which on a pace that is not configured is none any more
 
 
@@ -79,7 +80,7 @@ class Pacer:
             now = self._clock()
             self._rise(now)
             self._count(now)
-            interval = PROCESSES.number / self._rate
+            interval = PROCESSES.parts / self._rate
             self._free_at = max(self._free_at, now - self._burst * interval) + interval
             wait = max(0.0, self._free_at - now, self._closed_until - now)
             self._calls += 1
@@ -89,7 +90,7 @@ class Pacer:
     def give_back(self, wait: float) -> None:
         """Return a turn that is not used, because it is too far away."""
         with self._lock:
-            self._free_at -= PROCESSES.number / self._rate
+            self._free_at -= PROCESSES.parts / self._rate
             self._calls -= 1
             self._waited -= wait
 
@@ -102,13 +103,21 @@ class Pacer:
         if urlsplit(url).netloc != self._host:
             return
         with self._lock:
-            now = self._clock()
+            now, before = self._clock(), self._closed_until
             self._refused += 1
             self._window.refused += 1
             if self._are_many():
                 self._tighten(now, _DEFAULT_PAUSE if retry_after is None else retry_after)
             elif retry_after is not None:
                 self._close(now + retry_after)
+            closed_until = self._closed_until
+        if closed_until > max(before + _WORTH_TELLING, now):
+            PAUSES.tell(self._host, self._client, closed_until - now)
+
+    def close(self, seconds: float) -> None:
+        """Make no call for so long, as another process was told."""
+        with self._lock:
+            self._close(self._clock() + seconds)
 
     def numbers(self) -> PaceNumbers:
         """Return the counts since the start."""
@@ -135,7 +144,7 @@ class Pacer:
 
     def _tighten(self, now: float, pause: float) -> None:
         if now >= self._halved_until:  # calls that were in flight count as one refusal
-            observed = max(1.0, self._observed(now) * PROCESSES.number)
+            observed = max(1.0, self._observed(now) * PROCESSES.parts)
             too_much = observed if math.isinf(self._rate) else self._rate
             self._rate = max(_LEAST, too_much / 2)
         self._close(now + pause)
@@ -164,6 +173,7 @@ class Pacers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pacers: dict[tuple[str, str], Pacer] = {}
+        PAUSES.listeners.append(self.close)
 
     def of(self, client: str, url: str, rate: float) -> Pacer:
         """Return the pacer that all mailboxes of a client share at the host of `url`."""
@@ -174,6 +184,13 @@ class Pacers:
                 pacer = self._pacers[client, host] = Pacer(client, host, rate)
         pacer.limit(rate)
         return pacer
+
+    def close(self, host: str, client: str, seconds: float) -> None:
+        """Let a client make no calls to a host for so long, as another process was told."""
+        with self._lock:
+            pacer = self._pacers.get((client, host))
+        if pacer:
+            pacer.close(seconds)
 
 
 PACERS = Pacers()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,10 +23,13 @@ class NodeRole(Protocol):
     def runs(self) -> bool:
         """Whether something may be claimed or begun."""
 
+    def living(self) -> Sequence[str]:
+        """The names of the nodes that are alive, with this one."""
+
     def confirm(self) -> None:
         """Raise TemporaryFailure if others may have taken over what this process delivers."""
 
-    def has(self, duty: Duty) -> bool:
+    def has(self, duty: str) -> bool:
         """Whether this node does it, and no other. Raises StoreError."""
 
 
@@ -50,9 +53,13 @@ class SoleProcess:
         """Return True."""
         return True
 
+    def living(self) -> Sequence[str]:
+        """Return this one."""
+        return [self.node]
+
     def confirm(self) -> None:
         """Do nothing."""
 
-    def has(self, _duty: Duty) -> bool:
+    def has(self, _duty: str) -> bool:
         """Return True."""
         return True

@@ -34,6 +34,7 @@ class Duty(StrEnum):
     CANARIES = "canaries"
     DISCOVERY = "discovery"  # organisations, resources, and what coverage lacks
     MARKS = "marks"
+    LATE_FILES = "late-files"  # files that came without, and letters that are opened for them
 
 
 class NodeRow(SQLModel, table=True):

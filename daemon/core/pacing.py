@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -54,7 +54,39 @@ class ProcessShare:
 
     def __init__(self) -> None:
         self.number = 1
-        """Counting this one. Set when the processes are started."""
+        """Those of this node, counting this one. Set when the processes are started."""
+        self.nodes = 1
+        """The nodes that are alive."""
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts it is divided."""
+        return self.number * self.nodes
 
 
 PROCESSES = ProcessShare()
+
+
+class PauseRelay:
+    """Tells others what pauses servers ask for. For the whole process.
+
+    A pause that is heard here is handed to `tell`; those that others have heard of come by
+    `listeners`, which the pacers are.
+    """
+
+    def __init__(self) -> None:
+        self.tell: Callable[[str, str, float], None] = do_nothing_with
+        """Is given the host, the client and the seconds; from any thread that calls a server."""
+        self.listeners: list[Callable[[str, str, float], None]] = []
+
+    def heard(self, host: str, client: str, seconds: float) -> None:
+        """Take a pause that another process was asked for."""
+        for listener in self.listeners:
+            listener(host, client, seconds)
+
+
+def do_nothing_with(_host: str, _client: str, _seconds: float) -> None:
+    """Tell nobody: there is no other node."""
+
+
+PAUSES = PauseRelay()

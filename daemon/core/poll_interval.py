@@ -39,6 +39,15 @@ class PollBounds:
         """Return the interval of an organisation by the bookmarks of all its channels."""
         return self.interval(newest_letter(bookmarks), now)
 
+    def wait(self, bookmarks: Iterable[Bookmark], now: datetime) -> timedelta:
+        """Return after how long an organisation that was just listed is to be listed again.
+
+        After the shortest interval if a channel was not listed yet, or not completely.
+        """
+        channels = list(bookmarks)
+        is_read = all(each.begun and not each.failing_since for each in channels)
+        return self.of_party(channels, now) if is_read else self.shortest
+
     def is_due(self, bookmarks: Iterable[Bookmark], now: datetime) -> bool:
         """Whether an organisation is to be listed at the turn that comes each shortest interval.
 

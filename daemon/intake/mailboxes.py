@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from daemon.intake.new_letter import MarkPolicies
 from daemon.runtime.heartbeat import OUTBOX, Heartbeats, mailbox_with_heartbeat
 from daemon.store.bookmarks import Bookmarks
 
-_PARTIES_AT_A_TIME = 10
+PARTIES_AT_A_TIME = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,26 @@ class PolledMailbox:
         """Return those channels whose organisation is listed at this turn. Raises StoreError."""
         if self.bounds is None:
             return channels
+        found = self._by_party(bookmarks, channels)
+        due = {party for party, own in found.items() if self.bounds.is_due(own, now)}
+        return [each for each in channels if each.party in due]
+
+    def intervals(
+        self, bookmarks: Bookmarks, channels: Sequence[Channel], now: datetime
+    ) -> Mapping[str, timedelta]:
+        """Return after how long each organisation is to be listed again. Raises StoreError."""
+        if self.bounds is None:
+            return {each.party: self.poll_every for each in channels}
+        found = self._by_party(bookmarks, channels)
+        return {party: self.bounds.wait(own, now) for party, own in found.items()}
+
+    def _by_party(
+        self, bookmarks: Bookmarks, channels: Sequence[Channel]
+    ) -> Mapping[str, list[Bookmark]]:
         found: defaultdict[str, list[Bookmark]] = defaultdict(list)
         for each in bookmarks.of_channels(self.mailbox.name, channels):
             found[each.party].append(each)
-        due = {party for party, own in found.items() if self.bounds.is_due(own, now)}
-        return [each for each in channels if each.party in due]
+        return found
 
 
 def polled_mailboxes(
@@ -106,8 +121,8 @@ def batches_of_parties(channels: Sequence[Channel]) -> list[list[Channel]]:
     parties = [
         list(of_party) for _, of_party in groupby(channels, key=lambda channel: channel.party)
     ]
-    starts = range(0, max(len(parties), 1), _PARTIES_AT_A_TIME)
+    starts = range(0, max(len(parties), 1), PARTIES_AT_A_TIME)
     return [
-        [channel for party in parties[start : start + _PARTIES_AT_A_TIME] for channel in party]
+        [channel for party in parties[start : start + PARTIES_AT_A_TIME] for channel in party]
         for start in starts
     ]

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 import structlog
 
@@ -16,22 +15,19 @@ from daemon.core.bell import RingsBell
 from daemon.core.bookkeeping import BELL, BellRecord
 from daemon.core.callbacks import do_nothing
 from daemon.core.errors import DiskFull
-from daemon.intake.bell_rounds import BellRounds, RoundParts, RoundSummary
-from daemon.intake.late_files import ask_again
-from daemon.intake.mailboxes import PolledMailbox, poll_heartbeat
-from daemon.intake.reconcile import Reconciliation
+from daemon.intake.bell_rounds import BellRounds, RoundSummary
+from daemon.intake.mailboxes import poll_heartbeat
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.runtime.schedule import WakeEvent
-from daemon.service.app import App
 from daemon.service.room import Room, without_room
 from daemon.service.status_line import StatusLine
 from daemon.service.watches import Watches
 
 _log = structlog.get_logger(__name__)
-_JITTER = 0.05  # so that installations do not call at once
-_LEAST = 10.0
+JITTER = 0.05  # so that installations do not call at once
+LEAST = 10.0
 """Seconds between two rounds, however many events come: what a forged one can cost is bounded."""
 
 
@@ -56,6 +52,8 @@ class BellLoop:
     """Called when what is wrong has changed."""
     wake: WakeEvent
     """Ends the wait for the next round."""
+    parties: Callable[[], int] = lambda: 1
+    """How many organisations the mailbox has."""
     ask_again: Callable[[], None] = do_nothing
     """Asks for files that did not come with their letters. Raises StoreError."""
     _troubles: list[str] = field(default_factory=list)
@@ -74,14 +72,14 @@ class BellLoop:
             self._round(rounds)
             self.stored()
             # jitter keeps no secret
-            pause = every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+            pause = every * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
             self.heartbeats.beat_for_wait(heart, 2 * every)
             self._wait(max(1.0, pause - (time.monotonic() - began)))
             self.heartbeats.beat(heart)
 
     def _wait(self, pause: float) -> None:
         """Wait for the next round, which an event may begin earlier."""
-        quiet = min(_LEAST, pause)
+        quiet = min(LEAST, pause)
         self.stopping.wait(quiet)
         if pause > quiet and not self.stopping.is_set():
             self.wake.wait(pause - quiet)
@@ -142,48 +140,3 @@ class BellLoop:
                 mailbox=self.name,
                 reason=summary.refused,
             )
-
-
-def run_by_bell(
-    app: App,
-    box: PolledMailbox,
-    room: Room,
-    status: StatusLine,
-    stopping: threading.Event,
-    stored: Callable[[], None],
-    changed: Callable[[], None],
-    wake: WakeEvent,
-) -> bool:
-    """Run the loop of a mailbox whose bell is switched on, until the service is stopped.
-
-    Returns False at once for other mailboxes. Raises StoreError.
-    """
-    if box.bell is None or box.bell.rings_every is None:
-        return False
-    beat = partial(app.heartbeats.beat, poll_heartbeat(box.mailbox.name))
-    parts = RoundParts(
-        intake=app.intake,
-        reconciliation=Reconciliation(store=app.store, intake=app.intake),
-        box=box,
-        bell=box.bell,
-        every=box.bell.rings_every,
-        beat=beat,
-    )
-    loop = BellLoop(
-        name=box.mailbox.name,
-        bell=box.bell,
-        new_rounds=partial(BellRounds, parts),
-        resources=app.resources,
-        heartbeats=app.heartbeats,
-        problems=app.problems,
-        room=room,
-        status=status,
-        clock=app.clock,
-        stopping=stopping,
-        stored=stored,
-        changed=changed,
-        wake=wake,
-        ask_again=partial(ask_again, app.intake, box.mailbox, stopping, beat),
-    )
-    loop.run()
-    return True

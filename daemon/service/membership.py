@@ -36,6 +36,7 @@ from daemon.core.nodes import (
     Member,
     NodeRow,
 )
+from daemon.intake.pauses import tell_pauses
 from daemon.runtime.lease import Lease
 from daemon.runtime.process import own_version, process_name
 from daemon.store import Store
@@ -181,7 +182,7 @@ class Membership:
             and at - watched[each.member].since >= watched_for
         ]
 
-    def has(self, duty: Duty) -> bool:
+    def has(self, duty: str) -> bool:
         """Whether this node has the duty; it takes one that is free. Raises StoreError."""
         if not self.runs():
             return False
@@ -205,6 +206,12 @@ class Membership:
         """Return how many nodes take part and are heard of, as the last heartbeat saw it."""
         now = self.now()
         return sum(each.takes_part and not each.silent(now) for each in self._nodes)
+
+    def living(self) -> Sequence[str]:
+        """Return the nodes that are alive, as the last heartbeat saw it; this one always is."""
+        now = self.now()
+        others = (each for each in self._nodes if each.takes_part and not each.silent(now))
+        return sorted({self.node, *(each.name for each in others)})
 
     def duties(self) -> list[str]:
         """Return the duties of this node."""
@@ -294,6 +301,7 @@ def taking_part(store: Store, settings: StoreSettings, lease: Lease) -> Iterator
         return
     found = Membership(store, settings.node_name, lock_identity(lock_path(settings.beside)), lease)
     found.join()
+    tell_pauses(store)
     done = threading.Event()
     thread = threading.Thread(target=found.beats, args=(done,), name=NODE, daemon=True)
     thread.start()

@@ -71,14 +71,18 @@ class PollLoop:
                 app.heartbeats.beat_for_wait(name, longest)
                 self.wake.wait(longest)
                 app.heartbeats.beat(name)
-            if self.reconcile_due.is_set() and app.role.has(Duty.RECONCILIATION):
-                self.reconcile_due.clear()
-                # another node may have done it before this one got the duty
-                if not app.role.node or app.is_comparison_due(RECONCILE_EVERY / 2):
-                    self.reconcile()
+            self._reconcile_if_due()
             self._refresh()
             # the same parties, so as many groups as before
             groups = batches_of_parties(box.mailbox.channels())
+
+    def _reconcile_if_due(self) -> None:
+        app = self.app
+        if self.reconcile_due.is_set() and app.role.has(Duty.RECONCILIATION):
+            self.reconcile_due.clear()
+            # another node may have done it before this one got the duty
+            if not app.role.node or app.is_comparison_due(RECONCILE_EVERY / 2):
+                self.reconcile()
 
     def reconcile(self) -> None:
         """Compare the mailboxes with the store; on a full disk, again after the next round."""
@@ -93,17 +97,14 @@ class PollLoop:
         with without_room("only the known resources are read"):
             self.app.resources.refresh(self.box.mailbox.name)
 
-    def _poll(self, channels: Sequence[Channel]) -> None:
-        app, box = self.app, self.box
-        # a group keeps its parties, but not its channels
-        party = channels[0].party if channels else ""
+    def _poll(self, channels: Sequence[Channel], stored: Callable[[], None] | None = None) -> None:
+        app, box, party = self.app, self.box, self._group(channels)
         who = f"{box.mailbox.name} {party}"
         try:
             summary = app.intake.poll(
-                box.mailbox, box.policies, self.stopping, channels, self.stored
+                box.mailbox, box.policies, self.stopping, channels, stored or self.stored
             )
-            beat = partial(app.heartbeats.beat, poll_heartbeat(box.mailbox.name))
-            ask_again(app.intake, box.mailbox, self.stopping, beat)
+            self._ask_again()
         except DiskFull as error:
             self.room.lacks("fetched", error, who)
             return
@@ -120,3 +121,13 @@ class PollLoop:
         if self._problems.get(party, []) != summary.problems:
             self._problems[party] = summary.problems
             self.changed()
+
+    def _group(self, channels: Sequence[Channel]) -> str:
+        """Return what identifies a group: it keeps its parties, but not its channels."""
+        return channels[0].party if channels else ""
+
+    def _ask_again(self) -> None:
+        """Ask for files that did not come with their letters."""
+        app, box = self.app, self.box
+        beat = partial(app.heartbeats.beat, poll_heartbeat(box.mailbox.name))
+        ask_again(app.intake, box.mailbox, self.stopping, beat)

@@ -43,7 +43,7 @@ from daemon.runtime.schedule import Scheduler, WakeEvent
 from daemon.runtime.systemd import SystemdNotifier
 from daemon.runtime.wake import WAKE, WakeWatch
 from daemon.service.app import App
-from daemon.service.bell_loop import run_by_bell
+from daemon.service.bells import run_by_bell
 from daemon.service.housekeeping_loop import TIDY_EVERY, run_housekeeping
 from daemon.service.membership import NODE
 from daemon.service.monitoring_endpoint import monitoring_server
@@ -53,6 +53,7 @@ from daemon.service.reload import LOOK, Reload
 from daemon.service.room import Room
 from daemon.service.stack import load
 from daemon.service.status_line import StatusLine
+from daemon.service.turn_loop import TurnLoop
 from daemon.service.upkeep import release_cut_off, release_in_flight
 
 if TYPE_CHECKING:
@@ -325,7 +326,8 @@ class Supervisor:
             self._polls(box, wake).run()
 
     def _polls(self, box: PolledMailbox, wake: WakeEvent) -> PollLoop:
-        return PollLoop(
+        loop = TurnLoop if self._app.membership else PollLoop
+        return loop(
             app=self._app,
             box=box,
             room=self._room,

@@ -57,6 +57,7 @@ from daemon.store.nodes import Nodes
 from daemon.store.openings import Openings
 from daemon.store.outbox import Outbox
 from daemon.store.passages import Passages
+from daemon.store.polls import Polls
 from daemon.store.publications import Intent, Publications
 from daemon.store.queries import Queries
 from daemon.store.removals import Removals
@@ -129,6 +130,7 @@ __all__ = [
     "Outline",
     "PartyAccount",
     "Passages",
+    "Polls",
     "Publications",
     "Queries",
     "Queued",
@@ -162,6 +164,7 @@ class Store:
         """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError."""
         self._database = Database(url, busy_wait, password)
         self.nodes = Nodes(self._database)
+        self.polls = Polls(self._database)
         self.letters = Letters(self._database)
         self.bookmarks = Bookmarks(self._database)
         self.bells = Bells(self._database)

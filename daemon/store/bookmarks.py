@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import Boolean, Column, TextClause, bindparam, insert, text, update
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.ports import Channel
@@ -21,6 +24,7 @@ _BOOKMARKS = sql_select(Bookmark).where(
 _SAVE = update(table_of(Bookmark)).where(
     *(table_of(Bookmark).c[name] == bindparam(f"the_{name}") for name in _PLACE)
 )
+_KINDS = {Boolean: "boolean", UTCDateTime: "timestamptz"}
 
 
 class Bookmarks:
@@ -49,6 +53,10 @@ class Bookmarks:
 
     def save(self, bookmarks: Sequence[Bookmark]) -> None:
         """Save the bookmarks, in one transaction."""
+        if self._database.is_shared and bookmarks:
+            with self._database.write() as session:
+                session.execute(_save_all(), _in_columns(bookmarks))
+            return
         with self._database.write() as session:
             for bookmark in bookmarks:
                 row = bookmark.model_dump()
@@ -89,6 +97,31 @@ class Bookmarks:
         if left:
             self.save(left)
         return len(left)
+
+
+@cache
+def _save_all() -> TextClause:
+    """Return one statement for many bookmarks, on PostgreSQL: nodes share its time."""
+    kinds = {name: _KINDS.get(type(each.type), "text") for name, each in _columns().items()}
+    names = ", ".join(kinds)
+    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in kinds.items())
+    # another thread may have set `compared_at`
+    changes = (name for name in kinds if name not in (*_PLACE, "compared_at"))
+    return text(
+        f"INSERT INTO bookmarks ({names}) SELECT * FROM unnest({arrays}) "  # noqa: S608  # names
+        f"ON CONFLICT ({', '.join(_PLACE)}) DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in changes)
+    )
+
+
+def _columns() -> Mapping[str, Column[Any]]:
+    return dict(table_of(Bookmark).c.items())
+
+
+def _in_columns(bookmarks: Sequence[Bookmark]) -> dict[str, object]:
+    # the last one of a place is what counts
+    rows = {tuple(getattr(each, name) for name in _PLACE): each for each in bookmarks}
+    return {name: [getattr(each, name) for each in rows.values()] for name in _columns()}
 
 
 def _new_bookmark(mailbox: str, party: str, service: str, resource: str) -> Bookmark:

@@ -20,6 +20,7 @@ from daemon.core.model import Delivery, DeliveryState
 from daemon.core.nodes import SILENT_AFTER, DutyRow, Member, NodeRow, NodeState, member_of
 from daemon.store.abandoned import CLAIMED, LOST, STOPPED, release_claims
 from daemon.store.database import Database, table_of
+from daemon.store.polls import parties_by_owner, release_turns
 
 _NODES, _DUTIES = table_of(NodeRow), table_of(DutyRow)
 _NOW = text("SELECT clock_timestamp()")
@@ -176,6 +177,7 @@ class Nodes:
             nodes = session.exec(select(NodeRow).order_by(col(NodeRow.name))).all()
             duties = session.exec(select(DutyRow).order_by(col(DutyRow.name))).all()
             owned = session.exec(claims).all()
+            parties = parties_by_owner(session)
         by_member: Counter[Member] = Counter()
         for owner, count in owned:
             by_member[member_of(owner or "")] += count
@@ -184,7 +186,7 @@ class Nodes:
                 node=each,
                 alive=each.takes_part and not each.silent(now),
                 claims=by_member[each.member],
-                parties=0,
+                parties=parties.get(each.member.owner, 0),
                 duties=[
                     row.name
                     for row in duties
@@ -214,6 +216,7 @@ def _release_unowned(
     restarted since the node was last heard of.
     """
     living = {each.member for each in session.exec(select(NodeRow)) if each.takes_part}
+    release_turns(session, [each.owner for each in living], now)
     gone: dict[Member, list[Delivery]] = {}
     for delivery in session.exec(CLAIMED):
         member = member_of(delivery.owner or "")

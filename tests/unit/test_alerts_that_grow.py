@@ -238,6 +238,8 @@ _LATER = (
     "journal",
     "nodes",
     "duties",
+    "polls",
+    "host_pauses",
 )
 """Tables that later versions added."""
 _UNDO = (

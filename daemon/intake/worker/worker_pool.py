@@ -211,7 +211,7 @@ class WorkerPool:
             at_once=job.at_once,
             usable=self._usable(),
             time=self._time_now(),
-            processes=PROCESSES.number,
+            processes=PROCESSES.parts,
             tokens=self._tokens(job.mailbox, {ref.party for _, ref in piece.work}),
         )
         stored: list[int] = []

@@ -39,6 +39,7 @@ from daemon.intake.carrier import Carried, Carrier, CarryProgress
 from daemon.intake.fetch import Fetcher
 from daemon.intake.mailboxes import paces_of
 from daemon.intake.party_names import names_of
+from daemon.intake.pauses import hear_pauses, tell_pauses
 from daemon.intake.worker.messages import (
     Chunk,
     ChunkEnded,
@@ -114,6 +115,7 @@ class _WorkerParts:
         self.store = Store(settings.database, busy_wait, settings.password)
         if self.store.is_shared:
             self.store.write_as(member_of(name))
+            tell_pauses(self.store)
         self.content = content_of(settings, temporaries_of(name))
         self.names = names_of(self.store, configuration)
         self._mailboxes: dict[str, Mailbox] = {}
@@ -270,6 +272,8 @@ class WorkerProcess:
         assert active
         parts.clock.set(chunk.time)
         PROCESSES.number = chunk.processes
+        if parts.store.is_shared:
+            hear_pauses(parts.store, parts.clock())
         mailbox = parts.mailbox(chunk.mailbox)
         if isinstance(mailbox, SharesTokens):
             mailbox.borrow_tokens(chunk.tokens)

@@ -100,7 +100,7 @@ def test_a_letter_arrives_by_an_event(
 ) -> None:
     """With nearly an hour between rounds of the bell, a letter is delivered at once; after a
     restart nothing is subscribed to twice; and no log has the secret."""
-    monkeypatch.setattr(bell_loop, "_LEAST", 0.5)
+    monkeypatch.setattr(bell_loop, "LEAST", 0.5)
     altinn.events.doors[PUBLIC] = f"http://127.0.0.1:{port}/"
     file = configure(tmp_path, altinn, client, port)
     with capture_logs() as logs:
@@ -125,7 +125,7 @@ def test_forged_events_cost_few_calls(
 ) -> None:
     """Whoever has the secret, or guesses at it, has the bell asked once in `_LEAST` seconds at
     most, and nothing is fetched that is not there."""
-    monkeypatch.setattr(bell_loop, "_LEAST", 2.0)
+    monkeypatch.setattr(bell_loop, "LEAST", 2.0)
     altinn.events.doors[PUBLIC] = f"http://127.0.0.1:{port}/"
     with running(configure(tmp_path, altinn, client, port)):
         assert altinn.wait_for(lambda: is_validated(altinn), timeout=30)
