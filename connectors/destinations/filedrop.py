@@ -91,8 +91,6 @@ class FileDrop(DropDestination):
             lambda: closing(LocalDrop(settings.path, settings.access, batch_sync)),
         )
         self._path = settings.path
-        self.one_process = settings.layout == "csv"
-        """All letters add to one index, which threads of one process do in turn."""
 
     @property
     def pickup_folder(self) -> Path | None:

@@ -37,6 +37,8 @@ class DropDestination:
     def __init__(self, name: str, settings: DropSettings, open_drop: OpenDrop) -> None:
         self.name = name
         self.await_pickup = settings.await_pickup
+        self.one_process = settings.layout == "csv"
+        """All letters add to one index, which threads of one process do in turn."""
         self._settings = settings
         self._layout = layouts.layout_for(settings)
         self._open = open_drop
@@ -337,6 +339,7 @@ class _Delivery:
             items = [item for item in units[0].items if item.name not in _RESERVED]
             lines = csv_index.rows(self.parcel, record.name, items)
             with self.index_lock:
+                self.parcel.confirm()  # another node may have the index by now
                 csv_index.add(self.drop, self.journal.index, self.parcel.delivery_id, lines)
 
     @contextmanager

@@ -28,6 +28,7 @@ from daemon.cli.stored import (
 )
 
 if TYPE_CHECKING:
+    from daemon.config.loader import Configuration
     from daemon.core.model import Delivery, DeliveryState
     from daemon.store import Outbox, Store
 
@@ -138,7 +139,10 @@ def list_deliveries(
         found = list(every)
         names = _short_ids(store, found)
         titles = store.search.titles([each.message_id for each in found])
-    print_list("delivery", _COLUMNS, _rows(found, names, titles), cut=_GIVES_WAY, many="deliveries")
+        waits = _waits(configuration, store)
+    print_list(
+        "delivery", _COLUMNS, _rows(found, names, titles, waits), cut=_GIVES_WAY, many="deliveries"
+    )
 
 
 def _short_ids(store: Store, found: Sequence[Delivery]) -> dict[UUID, str]:
@@ -150,16 +154,28 @@ def _short_ids(store: Store, found: Sequence[Delivery]) -> dict[UUID, str]:
     )
 
 
+def _waits(configuration: Configuration, store: Store) -> Mapping[str, str]:
+    from daemon.monitoring.node_waits import node_waits
+
+    return {name: each.text for name, each in node_waits(configuration, store).items()}
+
+
 def _rows(
-    found: Sequence[Delivery], names: Mapping[UUID, str], titles: Mapping[UUID, str]
+    found: Sequence[Delivery],
+    names: Mapping[UUID, str],
+    titles: Mapping[UUID, str],
+    waits: Mapping[str, str],
 ) -> Iterator[list[object]]:
     """Yield the columns for people; a due time means nothing once a delivery has ended.
 
-    A reason that was just given is not repeated.
+    A reason that was just given is not repeated. `waits` says at which destinations deliveries wait
+    for a node.
     """
     before: str | None = None
     for each in found:
         reason = None if each.state == "delivered" else each.last_error
+        if each.state == "pending":
+            reason = waits.get(each.destination, reason)
         yield [
             names[each.id],
             names[each.message_id],

@@ -45,6 +45,7 @@ def status(
     from daemon.monitoring.completeness import completeness
     from daemon.monitoring.expiry import expiries
     from daemon.monitoring.health import assess
+    from daemon.monitoring.node_waits import node_waits
     from daemon.runtime import logs
     from daemon.service import stack
     from daemon.service.standing import routing_standing
@@ -63,6 +64,11 @@ def status(
             "completeness": completeness(configuration, store, now).facts(),
             "not_taken": not_taken(configuration, store, now),
             "expiries": expiries(configuration),
+            "waiting_for_nodes": [
+                asdict(each)
+                for each in node_waits(configuration, store).values()
+                if each.deliveries
+            ],
             "troubles": [each.facts for each in health.problems],
             "passing": [each.facts for each in health.passing],
             "alerts": alerts(store, configuration.alerts.to),

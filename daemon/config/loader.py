@@ -22,6 +22,7 @@ from daemon.config.cautions import add_cautions
 from daemon.config.endpoints import ApiSettings, EventsSettings, MonitoringSettings
 from daemon.config.faults import FaultList, KeyPath, Model, read_toml
 from daemon.config.journal import JournalSettings, check_publish_to
+from daemon.config.of_nodes import check_nodes
 from daemon.config.store import StoreSettings
 from daemon.config.web import WebSettings
 from daemon.core.dpv import service_code
@@ -249,6 +250,7 @@ class _SectionReader:
         check_send_by(
             acknowledgements, {each.name: each.settings for each in destinations}, self.faults
         )
+        check_nodes(store, {each.name: each.settings.nodes for each in destinations}, self.faults)
         check_publish_to(journal, values.get("destination", ()), self.faults)
         add_cautions(self.faults, values, monitoring.listen if monitoring else None)
         configuration = None

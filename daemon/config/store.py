@@ -20,10 +20,11 @@ from pydantic import (
 )
 
 from daemon.core.buckets import BucketAccess, bucket_prefix
-from daemon.core.nodes import is_node_name, node_name
+from daemon.core.nodes import node_name
 from daemon.core.settings import (
     ConnectorSettings,
     FilePath,
+    NodeName,
     OpenedSecret,
     at_home,
     base_folder,
@@ -109,15 +110,6 @@ class BucketSettings(BucketAccess, ConnectorSettings):
     """`[store.s3]`: how the bucket for content is reached."""
 
 
-def _node(text: str) -> str:
-    if text and not is_node_name(text):
-        raise ValueError(
-            "is not a name for a node; use letters, digits, `-`, `_` and `.`, for example node = "
-            '"a"'
-        )
-    return text
-
-
 class StoreSettings(BaseModel):
     """`[store]`: where letters are kept."""
 
@@ -126,7 +118,7 @@ class StoreSettings(BaseModel):
     database: Annotated[str, AfterValidator(_database_url)]
     password_file: OpenedSecret = None
     own_files: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
-    node: Annotated[str, AfterValidator(_node)] = ""
+    node: Annotated[NodeName | None, BeforeValidator(none_if_empty)] = None
     content: Annotated[Path | BucketAddress, BeforeValidator(_content_place)]
     """The folder or the bucket with the bytes of attachments."""
     content_cache: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None

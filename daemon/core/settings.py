@@ -28,9 +28,22 @@ from daemon.core.bounded_file import read_bounded
 from daemon.core.durations import FOREVER, duration
 from daemon.core.key_forms import binary_form
 from daemon.core.model import Policy
+from daemon.core.nodes import is_node_name
 from daemon.core.organisation import is_organisation_number
 from daemon.core.poll_interval import PollBounds
 from daemon.core.proxies import Proxies
+
+
+def _node_name(text: str) -> str:
+    if not is_node_name(text):
+        raise ValueError(
+            'is not a name for a node; use letters, digits, `-`, `_` and `.`, for example "a"'
+        )
+    return text
+
+
+NodeName = Annotated[str, AfterValidator(_node_name)]
+"""What a node is called in its `[store] node`."""
 
 
 class ConnectorSettings(BaseModel):
@@ -125,8 +138,12 @@ class MailboxSettings(ConnectorSettings):
 class DestinationSettings(ConnectorSettings):
     """Base of a destination's `Settings`: the options under `[destination.NAME]`, except `type`.
 
-    It has no options of its own. A destination overrides the properties that apply to it.
+    The field is an option of every destination. A destination overrides the properties that apply
+    to it.
     """
+
+    nodes: tuple[NodeName, ...] = ()
+    """The nodes that reach it; none for all of them."""
 
     @property
     def can_notify(self) -> bool:

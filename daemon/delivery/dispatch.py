@@ -35,6 +35,7 @@ from daemon.delivery.in_flight import InFlight
 from daemon.delivery.leases import LeaseRenewal
 from daemon.delivery.local import LEASE, LocalReport, shared_by_processes
 from daemon.delivery.poison import PoisonTurn
+from daemon.delivery.served import ServedDestinations
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot, SnapshotUse
 from daemon.delivery.throttle import CONCURRENCY, DestinationQueues
 from daemon.delivery.timings import DeliveryTimings
@@ -80,6 +81,7 @@ class Dispatch:
         self._steady, self._corrections = steady or clock, corrections or NeverCorrected()
         self.role = role or SoleProcess(process_name())
         self._handover = Handover(content, self.role.confirm)
+        self._served = ServedDestinations(self.role)
         self._dedup = DedupCleanup(store)
         self._poison_turn = PoisonTurn()
         self._waits_for_poison: Collection[str] = ()
@@ -121,7 +123,7 @@ class Dispatch:
         with ThreadPool(_POOL, thread_name_prefix="deliver") as pool:
             work = InFlight(pool)
             with self._active.use() as snapshot:
-                self._begin_round(work, snapshot.destinations)
+                self._begin_round(work, snapshot)
             try:
                 self._go_round(work, stopping)
             except StoreError:
@@ -131,13 +133,9 @@ class Dispatch:
                 raise
             return work.outcomes
 
-    def _begin_round(self, work: InFlight, destinations: Mapping[str, Destination]) -> None:
-        limits = {
-            name: each.concurrency if isinstance(each, BatchDestination) else CONCURRENCY
-            for name, each in destinations.items()
-        }
-        self.queues.begin_round({**limits, _UNKNOWN: CONCURRENCY})
-        for name, destination in self._dedup.untried(destinations):
+    def _begin_round(self, work: InFlight, snapshot: Snapshot) -> None:
+        self.queues.begin_round({**self._served.limits(snapshot), _UNKNOWN: CONCURRENCY})
+        for name, destination in self._dedup.untried(snapshot.destinations):
             self._submit_cleanup(work, name, destination)
 
     def _go_round(self, work: InFlight, stopping: threading.Event) -> None:
@@ -168,6 +166,7 @@ class Dispatch:
         Each keeps its destination open until it ends.
         """
         if not stopping.is_set():
+            self._served.look(snapshot)
             for queue, claims in self._claims(work, snapshot.destinations, now):
                 destination = snapshot.destinations.get(claims[0].delivery.destination)
                 attempt = partial(self._attempt, snapshot, self._active.use(destination))
@@ -186,6 +185,7 @@ class Dispatch:
             name
             for name, each in destinations.items()
             if self.role.runs()
+            and name not in self._served.elsewhere
             and shared_by_processes(each)
             and self.queues[name].takes_new_letters(steady)
             and not work.isolated
@@ -233,7 +233,7 @@ class Dispatch:
         """
         now, steady = self._clock(), self._steady()
         due, opens = (
-            self._store.outbox.next_due(exclude=self.queues.paused(steady)),
+            self._served.next_due(self._store.outbox, self.queues.paused(steady)),
             self.queues.next_reopening(steady),
         )
         return min([time for time in (due, opens and now + (opens - steady)) if time], default=None)
@@ -263,18 +263,19 @@ class Dispatch:
         steady = self._steady()
         self._poison_turn.over(steady)
         if self._poison_turn.should_check(steady):
-            self._poison_turn.checked(steady, waits=self._store.outbox.poison_waits(now))
+            waits = self._store.outbox.poison_waits(now, self._served.elsewhere)
+            self._poison_turn.checked(steady, waits=waits)
         return self._poison_turn.closed(steady, queues, work.oldest())
 
     def _claim_poison(self, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
-        owner = self.role.owner
+        owner, elsewhere = self.role.owner, self._served.elsewhere
         ours = owner if self.role.node else ""
-        claims = self._store.outbox.claim_poison(owner, now, LEASE, ours)
+        claims = self._store.outbox.claim_poison(owner, now, LEASE, ours, elsewhere)
         if claims:
             self._poison_turn.begun(self._steady())
         else:
             # one that waits was not claimed, because a worker process has claims
-            waits = self._store.outbox.poison_waits(now)
+            waits = self._store.outbox.poison_waits(now, elsewhere)
             self._poison_turn.checked(self._steady(), waits=waits)
         return [(_UNKNOWN, [claim]) for claim in claims]
 
@@ -285,7 +286,7 @@ class Dispatch:
         return [
             (name, some)
             for name in [*names, _UNKNOWN]
-            if name not in closed
+            if name not in closed and name not in self._served.elsewhere
             for some in _batches(destinations.get(name), self._claim(name, names, now))
         ]
 

@@ -67,8 +67,10 @@ CLAIM_ELSEWHERE = _claiming(
     _DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.not_in(_NAMES)
 )
 _OTHERS = _DELIVERIES.alias("others")
+_ELSEWHERE: BindParameter[Any] = bindparam("elsewhere", expanding=True)
 CLAIM_POISON = _claiming(
     _DELIVERIES.c.crashes >= POISON_AFTER,
+    _DELIVERIES.c.destination.not_in(_ELSEWHERE),
     ~exists().where(
         _OTHERS.c.state == DeliveryState.CLAIMED,
         _OTHERS.c.owner != bindparam("claimed_by"),
@@ -94,6 +96,7 @@ POISON_WAITS = (
         _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)),
         _DELIVERIES.c.due_at <= bindparam("now"),
         _DELIVERIES.c.crashes >= POISON_AFTER,
+        _DELIVERIES.c.destination.not_in(_ELSEWHERE),
     )
     .limit(1)
 )

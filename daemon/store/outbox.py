@@ -89,18 +89,26 @@ class Outbox:
         )
 
     def claim_poison(
-        self, owner: str, now: datetime, lease: timedelta, ours: str = ""
+        self,
+        owner: str,
+        now: datetime,
+        lease: timedelta,
+        ours: str = "",
+        elsewhere: Collection[str] = (),
     ) -> list[Claim]:
         """Take one poison message that is due, if any, to attempt it alone.
 
-        None while another owner has claims whose name begins with `ours`.
+        None to a destination `elsewhere`, and none while another owner has claims whose name begins
+        with `ours`.
         """
-        return self._claim(CLAIM_POISON, owner, now, lease, limit=1, ours=ours)
+        values = {"limit": 1, "ours": ours, "elsewhere": list(elsewhere)}
+        return self._claim(CLAIM_POISON, owner, now, lease, **values)
 
-    def poison_waits(self, now: datetime) -> bool:
-        """Whether a poison message is due."""
+    def poison_waits(self, now: datetime, elsewhere: Collection[str] = ()) -> bool:
+        """Whether a poison message is due, to another destination than these."""
+        values = {"now": now, "elsewhere": list(elsewhere)}
         with self._database.read_one() as connection:
-            return connection.execute(POISON_WAITS, {"now": now}).first() is not None
+            return connection.execute(POISON_WAITS, values).first() is not None
 
     def _claim(
         self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -19,52 +18,13 @@ from daemon.intake.pauses import tell_pauses
 from daemon.intake.turns import Turns
 from daemon.store import Store
 from tests.processes.postgresql import PostgresqlServer
-from tests.unit.conftest import NOW
+from tests.unit.conftest import NOW, Clock
 from tests.unit.nodes_together import Nodes
+from tests.unit.one_of_nodes import OneOfNodes
 
 EVERY = timedelta(minutes=5)
 PARTIES = [f"9{number:08}" for number in range(60)]
 LEASE = timedelta(minutes=15)
-
-
-@dataclass
-class Role:
-    """A node that is alive with others."""
-
-    node: str
-    alive: Sequence[str]
-    lease: bool = True
-
-    @property
-    def owner(self) -> str:
-        """Its first start."""
-        return f"{self.node}/1"
-
-    def runs(self) -> bool:
-        """Whether its lease runs."""
-        return self.lease
-
-    def living(self) -> Sequence[str]:
-        """Those that it knows to be alive."""
-        return self.alive
-
-    def confirm(self) -> None:
-        """Nothing is delivered here."""
-
-    def has(self, _duty: str) -> bool:
-        """No duty matters here."""
-        return False
-
-
-@dataclass
-class Hands:
-    """A clock, set by hand."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        """Return the time."""
-        return self.now
 
 
 @pytest.fixture
@@ -84,7 +44,7 @@ def alone_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PAUSES, "tell", PAUSES.tell)
 
 
-def turns_of(store: Store, role: Role, clock: Hands) -> Turns:
+def turns_of(store: Store, role: OneOfNodes, clock: Clock) -> Turns:
     """The turns of a node that knows every organisation; each is due from the beginning."""
     turns = Turns(store, role, clock, "altinn", EVERY)
     turns.follow(dict.fromkeys(PARTIES, NOW))
@@ -122,9 +82,9 @@ def test_turns_keep_their_places() -> None:
 def test_each_organisation_is_polled_by_one_node(nodes: Nodes) -> None:
     """Two nodes take all turns that are due, each its own, and none twice until the next is due;
     `nodes` says how many each has."""
-    clock, alive = Hands(NOW + timedelta(seconds=1)), ("a", "b")
+    clock, alive = Clock(NOW + timedelta(seconds=1)), ("a", "b")
     stores = {name: nodes.start(name) for name in alive}
-    both = [turns_of(stores[name], Role(name, alive), clock) for name in alive]
+    both = [turns_of(stores[name], OneOfNodes(name, alive), clock) for name in alive]
     taken: list[str] = []
     for _ in range(10):
         for each in both:
@@ -141,8 +101,8 @@ def test_each_organisation_is_polled_by_one_node(nodes: Nodes) -> None:
 
 def test_anybody_takes_what_is_late(nodes: Nodes) -> None:
     """What another node does not take is left to it for a tenth of the interval, and no longer."""
-    clock = Hands(NOW + timedelta(seconds=29))
-    a = turns_of(nodes.start("a"), Role("a", ("a", "b")), clock)
+    clock = Clock(NOW + timedelta(seconds=29))
+    a = turns_of(nodes.start("a"), OneOfNodes("a", ("a", "b")), clock)
     own = a.take(100)
     assert 0 < len(own) < len(PARTIES)
     a.end(clock(), dict.fromkeys(PARTIES, EVERY))
@@ -154,9 +114,9 @@ def test_the_turns_of_a_dead_node_are_released(nodes: Nodes) -> None:
     """What a node was polling when it died is due when its work is taken over; its own end of the
     turn, if it was only frozen, changes nothing."""
     stores = {name: nodes.start(name) for name in "ab"}
-    clock = Hands(NOW + timedelta(seconds=1))
-    a = turns_of(stores["a"], Role("a", ("a",)), clock)
-    b = turns_of(stores["b"], Role("b", ("b",)), clock)
+    clock = Clock(NOW + timedelta(seconds=1))
+    a = turns_of(stores["a"], OneOfNodes("a", ("a",)), clock)
+    b = turns_of(stores["b"], OneOfNodes("b", ("b",)), clock)
     (turn, *_) = a.take(len(PARTIES))
     assert b.take(100) == ()
     nodes.silence("a", SILENT_AFTER)
@@ -172,13 +132,13 @@ def test_the_turns_of_a_dead_node_are_released(nodes: Nodes) -> None:
 def test_a_turn_that_is_not_ended_is_not_lost(nodes: Nodes) -> None:
     """A loop that begins anew, as the database went away, has its turns again; others have them
     when the lease is over, unless it was renewed."""
-    clock = Hands(NOW + timedelta(seconds=1))
+    clock = Clock(NOW + timedelta(seconds=1))
     store = nodes.start("a")
-    a = turns_of(store, Role("a", ("a",)), clock)
+    a = turns_of(store, OneOfNodes("a", ("a",)), clock)
     assert len(a.take(100)) == len(PARTIES)
-    again = turns_of(store, Role("a", ("a",)), clock)
+    again = turns_of(store, OneOfNodes("a", ("a",)), clock)
     assert len(again.take(100)) == len(PARTIES)
-    b = turns_of(nodes.start("b"), Role("b", ("a", "b")), clock)
+    b = turns_of(nodes.start("b"), OneOfNodes("b", ("a", "b")), clock)
     clock.now += LEASE - timedelta(seconds=1)
     again.renew()
     clock.now += timedelta(minutes=1)
@@ -189,17 +149,17 @@ def test_a_turn_that_is_not_ended_is_not_lost(nodes: Nodes) -> None:
 
 def test_a_node_without_a_lease_takes_nothing(nodes: Nodes) -> None:
     """A node that the database has not answered for long begins no poll."""
-    role = Role("a", ("a",), lease=False)
-    assert turns_of(nodes.start("a"), role, Hands(NOW + EVERY)).take(100) == ()
+    role = OneOfNodes("a", ("a",), lease=False)
+    assert turns_of(nodes.start("a"), role, Clock(NOW + EVERY)).take(100) == ()
 
 
 def test_turns_of_organisations_that_are_gone_go(nodes: Nodes) -> None:
     """An organisation that no node knows any more loses its turn after a day; one that another
     node knows keeps it."""
-    clock, store = Hands(NOW + timedelta(seconds=1)), nodes.start("a")
-    turns_of(store, Role("a", ("a",)), clock)
+    clock, store = Clock(NOW + timedelta(seconds=1)), nodes.start("a")
+    turns_of(store, OneOfNodes("a", ("a",)), clock)
     clock.now += timedelta(hours=23)
-    less = Turns(store, Role("a", ("a",)), clock, "altinn", EVERY)
+    less = Turns(store, OneOfNodes("a", ("a",)), clock, "altinn", EVERY)
     less.follow(dict.fromkeys(PARTIES[1:], NOW))
     assert len(store.polls.due("altinn", clock())) == len(PARTIES)
     clock.now += timedelta(hours=2)
@@ -210,10 +170,10 @@ def test_turns_of_organisations_that_are_gone_go(nodes: Nodes) -> None:
 def test_a_ring_makes_a_turn_due(nodes: Nodes) -> None:
     """What happened is handed on by the time of the turn: the node whose turn it is looks; while
     it has the turn in hand, it says so."""
-    clock = Hands(NOW + timedelta(seconds=1))
-    a = turns_of(nodes.start("a"), Role("a", ("a",)), clock)
+    clock = Clock(NOW + timedelta(seconds=1))
+    a = turns_of(nodes.start("a"), OneOfNodes("a", ("a",)), clock)
     a.take(100)
-    b = turns_of(nodes.start("b"), Role("b", ("a", "b")), clock)
+    b = turns_of(nodes.start("b"), OneOfNodes("b", ("a", "b")), clock)
     assert not b.make_due(PARTIES[:1])
     a.end(clock(), dict.fromkeys(PARTIES, EVERY))
     assert a.take(100) == ()
@@ -232,7 +192,7 @@ def test_a_pause_holds_for_all_nodes(nodes: Nodes) -> None:
     store.polls.pause("platform.example", "client", 5)
     assert pacer.reserve(url) == 0
     now = store.nodes.beat(Member(node="a", incarnation="1")).now
-    turns_of(store, Role("a", ("a", "b")), Hands(now)).take(100)
+    turns_of(store, OneOfNodes("a", ("a", "b")), Clock(now)).take(100)
     assert 50 < pacer.reserve(url) < 61
     assert other.reserve(url) == 0
     assert PROCESSES.parts == 2

@@ -1,0 +1,76 @@
+"""A node that stores letters and delivers whatever is due to a drop with an index.
+
+`csv_node.py URL FOLDER NODE LETTERS LEAVES`: it stops in order when it has delivered LEAVES letters
+itself, or when all are delivered. Prints how many it delivered.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from connectors.destinations.filedrop import FileDrop, Settings
+from daemon.config.store import StoreSettings
+from daemon.core.model import DeliveryState
+from daemon.delivery.dispatch import Dispatch
+from daemon.service.membership import new_lease, taking_part
+from daemon.store import Store
+from daemon.store.content import ContentStore
+from tests.unit.conftest import active_snapshot, stored_letter
+
+_ALL = 300
+
+
+def _delivered(dispatch: Dispatch) -> int:
+    return sum(dispatch.counted.values().values())
+
+
+def _stop_after(number: int, dispatch: Dispatch, stopping: threading.Event) -> None:
+    while _delivered(dispatch) < number:
+        time.sleep(0.005)
+    stopping.set()
+
+
+def _all_are_delivered(store: Store) -> bool:
+    return store.queries.counts().deliveries.get(DeliveryState.DELIVERED) == _ALL
+
+
+def main(url: str, folder: str, node: str, letters: str, leaves: str) -> None:
+    """Store them, and deliver."""
+    place, content = Path(folder), ContentStore(Path(folder) / "content")
+    content.put([b"pdf"])
+    settings = StoreSettings(
+        database=url, content=place / "content", own_files=place / node, node=node
+    )
+    store = Store(url)
+    with taking_part(store, settings, new_lease(settings)) as member:
+        assert member
+        store.letters.add([stored_letter(f"{node}{number}") for number in range(int(letters))])
+        while store.queries.counts().messages < _ALL:
+            time.sleep(0.01)  # so that both begin at once
+        drop = FileDrop("erp", Settings(path=place / "drop", layout="csv", name="{id}"))
+        dispatch = Dispatch(
+            store=store,
+            content=content,
+            active=active_snapshot({"erp": drop}),
+            clock=member.now,
+            give_up_after=timedelta(days=3650),
+            role=member,
+        )
+        stopping = threading.Event()
+        watching = partial(_stop_after, int(leaves), dispatch, stopping)
+        threading.Thread(target=watching, daemon=True).start()
+        while not stopping.is_set() and not _all_are_delivered(store):
+            dispatch.deliver_due(stopping)
+            time.sleep(0.05)
+        delivered = _delivered(dispatch)
+    store.close()
+    sys.stdout.write(f"{delivered}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

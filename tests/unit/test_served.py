@@ -1,0 +1,159 @@
+"""Destinations that one machine reaches, and what several nodes share of the others."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from connectors.destinations.filedrop import FileDrop
+from connectors.destinations.filedrop import Settings as DropFolder
+from daemon.config.loader import DestinationConfiguration
+from daemon.core.model import Delivery, Outcome
+from daemon.core.nodes import SILENT_AFTER
+from daemon.core.settings import DestinationSettings
+from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.served import ServedDestinations
+from daemon.delivery.snapshot import ActiveSnapshot
+from daemon.monitoring.node_waits import node_waits
+from daemon.store import Store
+from daemon.store.content import ContentStore
+from tests.processes.postgresql import PostgresqlServer
+from tests.processes.warm import ROOT
+from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
+from tests.unit.nodes_together import Nodes
+from tests.unit.one_of_nodes import OneOfNodes
+
+_LETTERS = 150
+
+
+@pytest.fixture
+def nodes(postgresql: PostgresqlServer, template: str) -> Iterator[Nodes]:
+    """No node yet, on a database of PostgreSQL of this test's own."""
+    name = f"test_{uuid4().hex}"
+    postgresql.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+    with closing(Nodes(postgresql.url(name))) as nodes:
+        yield nodes
+    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def snapshot(places: dict[str, MemoryDestination], nodes: tuple[str, ...]) -> ActiveSnapshot:
+    """What is in force: `erp` is reached from these nodes, `mail` from all."""
+    found = active_snapshot(places)
+    settings = DestinationSettings(nodes=nodes)
+    erp = DestinationConfiguration(name="erp", type="memory", settings=settings)
+    configuration = replace(found.configuration(), destinations=(erp,))
+    return active_snapshot(places, configuration=configuration)
+
+
+def dispatch_of(store: Store, content: ContentStore, node: str, active: ActiveSnapshot) -> Dispatch:
+    """A node's dispatch, beside that of another node."""
+    return Dispatch(
+        store=store,
+        content=content,
+        active=active,
+        clock=Clock(NOW),
+        give_up_after=timedelta(days=5),
+        role=OneOfNodes(node, ("a", "b")),
+    )
+
+
+def test_a_destination_of_one_machine_waits_for_its_node(
+    nodes: Nodes, content: ContentStore, stopping: threading.Event
+) -> None:
+    """Another node leaves its deliveries, poison messages too, and is not woken for them; they say
+    what they wait for when it is silent; its own node delivers them."""
+    content.put([b"pdf"])
+    stores = {name: nodes.start(name) for name in "ab"}
+    places = {name: MemoryDestination(name) for name in ("erp", "mail")}
+    active = snapshot(places, ("a",))
+    stores["a"].letters.add([stored_letter("x", ("erp", "mail")), stored_letter("y")])
+    (crashed,) = stores["a"].outbox.claim("a/1", NOW, timedelta(0), 1, only=["erp"])
+    with stores["a"].outbox._database.write() as session:
+        poison = session.get(Delivery, crashed.id)
+        assert poison
+        poison.crashes, poison.due_at = 2, NOW
+    of_b = dispatch_of(stores["b"], content, "b", active)
+    assert of_b.deliver_due(stopping) == Counter({Outcome.DELIVERED: 1})
+    assert (len(places["erp"].handed), len(places["mail"].handed)) == (0, 1)
+    assert of_b.next_due() is None
+    configuration = active.configuration()
+    assert node_waits(configuration, stores["b"]) == {}
+    nodes.silence("a", SILENT_AFTER)
+    wait = node_waits(configuration, stores["b"])["erp"]
+    assert (wait.deliveries, wait.nodes) == (2, ["a"])
+    assert wait.text.startswith("waits for the node a, silent since 20")
+    of_a = dispatch_of(stores["a"], content, "a", active)
+    assert of_a.deliver_due(stopping) == Counter({Outcome.DELIVERED: 2})
+
+
+def test_what_waits_for_a_node_says_why(nodes: Nodes) -> None:
+    """A destination of nodes that were stopped, or that never were, waits for them."""
+    store = nodes.start("c")
+    text = node_waits(snapshot({}, ("a", "b")).configuration(), store)["erp"].text
+    assert text == "waits for one of the nodes a, b, never seen"
+    member = nodes.start("a").nodes.states()[0].node.member
+    store.nodes.leave(member)
+    text = node_waits(snapshot({}, ("a",)).configuration(), store)["erp"].text
+    assert text.startswith("waits for the node a, stopped since 20")
+
+
+def test_the_concurrency_is_divided(tmp_path: Path) -> None:
+    """A receiver gets no more at a time from all living nodes than from one; a drop, where letters
+    are only put together, is not divided, and each node has at least one."""
+    (tmp_path / "drop").mkdir()
+    places = {"erp": MemoryDestination("erp"), "mail": MemoryDestination("mail")}
+    drop = FileDrop("drop", DropFolder(path=tmp_path / "drop"))
+    with snapshot(places, ("a", "b")).use() as active:
+        found = replace(active, destinations={**active.destinations, "drop": drop})
+        three = ServedDestinations(OneOfNodes("a", ("a", "b", "c"))).limits(found)
+        many = ServedDestinations(OneOfNodes("a", [f"n{number}" for number in range(20)])).limits(
+            found
+        )
+        alone = ServedDestinations(OneOfNodes("", ("",))).limits(found)
+    assert three == {"erp": 4, "mail": 2, "drop": 128}
+    assert many["mail"] == 1
+    assert alone == {"erp": 8, "mail": 8, "drop": 128}
+
+
+def test_an_index_has_the_lines_of_all_nodes(
+    nodes: Nodes, postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    """Two nodes, real processes, store 150 letters each and deliver to one drop with an index;
+    the one that has the drop stops in the middle, and the other goes on: the index has each of the
+    300 letters' two files once, and each node has delivered some."""
+    assert postgresql
+    (tmp_path / "drop").mkdir()
+    with closing(Store(nodes.url)):
+        pass
+    command = [sys.executable, "-m", "tests.processes.csv_node", nodes.url, str(tmp_path)]
+    with ExitStack() as ends:
+        both = [
+            ends.enter_context(
+                subprocess.Popen(
+                    [*command, node, str(_LETTERS), str(_LETTERS)],
+                    cwd=ROOT,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for node in "ab"
+        ]
+        delivered = [int(child.communicate(timeout=100)[0].splitlines()[-1]) for child in both]
+    assert sum(delivered) == 2 * _LETTERS
+    assert min(delivered) > 0
+    with (tmp_path / "drop" / "index.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    assert len({row["delivery"] for row in rows}) == 2 * _LETTERS
+    assert len(rows) == len({(row["delivery"], row["file"]) for row in rows}) == 4 * _LETTERS
