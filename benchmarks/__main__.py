@@ -24,6 +24,7 @@ from benchmarks.routing import routing
 from benchmarks.size import size
 from benchmarks.stored import stored
 from benchmarks.throughput import latency, throughput
+from benchmarks.turns import turns
 from benchmarks.waiting import waiting
 
 _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
@@ -37,6 +38,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "waiting": waiting,
     "bell": bell,
     "abreast": abreast,
+    "turns": turns,
     "page": page,
     "ladder": ladder,
     "idle": idle,

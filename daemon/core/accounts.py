@@ -111,6 +111,16 @@ class LoginSession(SQLModel, table=True):
     address: str = Field(description="the network address it began from")
 
 
+class PendingLogin(SQLModel, table=True):
+    """A log-in that was begun and leads over a provider, where any node may finish it."""
+
+    __tablename__ = "pending_logins"
+
+    id: str = Field(primary_key=True, description="of the browser's token, which is not kept")
+    ends_at: datetime
+    data: str = Field(description="what must come back unchanged, as JSON")
+
+
 class LoginLink(SQLModel, table=True):
     """A link that logs its user in once."""
 

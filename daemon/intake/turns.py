@@ -37,6 +37,7 @@ class Turns:
         self._known: Collection[str] = ()
         self._renewed_at = clock()
         self._taken: Sequence[Turn] = ()
+        self._ended: Sequence[tuple[Turn, datetime]] = ()
         store.polls.give_back(mailbox, role.owner, clock())
 
     def follow(self, parties: Mapping[str, datetime], size: int = 1) -> None:
@@ -48,7 +49,7 @@ class Turns:
         self._store.polls.keep(self._mailbox, parties, self._clock(), size)
 
     def take(self, most: int) -> Sequence[Turn]:
-        """Take turns that are due; one of these calls at a time, and `end` it. Raises StoreError.
+        """Take turns that are due; `end` them before the next call. Raises StoreError.
 
         None while this node may begin nothing. What servers have asked for is heeded from now on.
         """
@@ -62,11 +63,14 @@ class Turns:
             if party in self._known and self._may_take(party, now - due_at, living)
         ]
         if not mine:
+            self.settle()
             return ()
         hear_pauses(self._store, now)
         wanted = [party for _, party in sorted(mine)[:most]]
-        self._taken = self._store.polls.claim(self._mailbox, wanted, self._role.owner, now, _LEASE)
-        self._renewed_at = now
+        self._taken = self._store.polls.claim(
+            self._mailbox, wanted, self._role.owner, now, _LEASE, self._ended
+        )
+        self._ended, self._renewed_at = (), now
         return self._taken
 
     def _may_take(self, party: str, late: timedelta, living: Collection[str]) -> bool:
@@ -82,13 +86,21 @@ class Turns:
             self._store.polls.renew(self._mailbox, self._taken, now + _LEASE)
 
     def end(self, began: datetime, every: Mapping[str, timedelta]) -> None:
-        """End the turns that were taken; `every` has the interval of each. Raises StoreError."""
-        ended = [
+        """End the turns that were taken; `every` has the interval of each.
+
+        It is recorded when the next ones are taken, which spares a transaction.
+        """
+        self._ended = [
             (each, next_due(each, began, every[each.party], late=self._late))
             for each in self._taken
         ]
         self._taken = ()
-        self._store.polls.end(self._mailbox, ended)
+
+    def settle(self) -> None:
+        """Record which turns have ended. Raises StoreError."""
+        if self._ended:
+            self._store.polls.end(self._mailbox, self._ended)
+            self._ended = ()
 
     def make_due(self, parties: Collection[str]) -> bool:
         """Let whoever is preferred poll these now; whether one of them was not in hand.

@@ -30,7 +30,7 @@ from daemon.page.search.following import Follower
 from daemon.page.search.index import SearchIndex
 from daemon.page.store_file import StoreFile
 from daemon.page.templating import Templates
-from daemon.store import Store
+from daemon.store import PendingLoginRows, Store
 from daemon.store.content import ContentStore
 
 _BEFORE_SECRETS = ("/login/link/", ACKNOWLEDGE)
@@ -52,7 +52,7 @@ class Page:
     passwords: Passwords
     provider: Provider | None
     """Through which users log in, if `oidc` is configured."""
-    pending_logins: PendingLogins
+    pending_logins: PendingLogins | PendingLoginRows
     proxy: ProxyLogin
     templates: Templates
     clock: Callable[[], datetime]

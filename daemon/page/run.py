@@ -114,7 +114,7 @@ def opened(configuration: Configuration) -> Iterator[tuple[Page, Assets]]:
                 finder=LetterFinder(index, stack.utc_now),
                 passwords=Passwords(),
                 provider=_provider(configuration.web or WebSettings()),
-                pending_logins=PendingLogins(),
+                pending_logins=store.pending_logins if store.is_shared else PendingLogins(),
                 proxy=_proxy(configuration.web or WebSettings()),
                 templates=Templates(_shared(assets)),
                 clock=stack.utc_now,

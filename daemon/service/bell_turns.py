@@ -58,6 +58,7 @@ class BellTurns(BellLoop):
             self.heartbeats.beat_for_wait(heart, pause)
             is_rung = self.wake.wait(pause) or is_rung
             self.heartbeats.beat(heart)
+        self.turns.settle()
 
     def _turn(self, rounds: BellRounds) -> BellRounds:
         with without_room("only the known resources are read"):

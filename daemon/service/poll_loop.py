@@ -97,7 +97,8 @@ class PollLoop:
         with without_room("only the known resources are read"):
             self.app.resources.refresh(self.box.mailbox.name)
 
-    def _poll(self, channels: Sequence[Channel], stored: Callable[[], None] | None = None) -> None:
+    def _poll(self, channels: Sequence[Channel], stored: Callable[[], None] | None = None) -> bool:
+        """Poll the channels; return whether a letter was stored, or a notice of one."""
         app, box, party = self.app, self.box, self._group(channels)
         who = f"{box.mailbox.name} {party}"
         try:
@@ -107,7 +108,7 @@ class PollLoop:
             self._ask_again()
         except DiskFull as error:
             self.room.lacks("fetched", error, who)
-            return
+            return False
         self.room.found("fetched", who, certain=not summary.unreachable)
         _log.info(
             "polled",
@@ -121,6 +122,7 @@ class PollLoop:
         if self._problems.get(party, []) != summary.problems:
             self._problems[party] = summary.problems
             self.changed()
+        return bool(summary.stored or summary.notices)
 
     def _group(self, channels: Sequence[Channel]) -> str:
         """Return what identifies a group: it keeps its parties, but not its channels."""

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _LOOK_AT_OUTBOX = 60.0  # seconds; a new letter wakes it, so this is for what became due by itself
+_LOOK_FOR_OTHERS = 5.0  # seconds
 # seconds in which letters that come together are gathered, because each round of deliveries has a
 # fixed cost
 _GATHER = 0.05
@@ -346,8 +347,17 @@ class Supervisor:
         while not self._stopping.is_set():
             longest = self._deliver()
             self._app.heartbeats.beat_for_wait(OUTBOX, longest)
-            self._outbox_wake.wait(longest)
+            self._wait_for_work(longest)
             self._stopping.wait(_GATHER)
+
+    def _wait_for_work(self, longest: float) -> None:
+        """Wait until something is to be delivered; other nodes store letters without a word."""
+        ends = time.monotonic() + longest
+        while (left := ends - time.monotonic()) > 0:
+            step = min(left, _LOOK_FOR_OTHERS) if self._app.membership else left
+            if self._outbox_wake.wait(step) or self._stopping.is_set() or step == left:
+                return
+            ends = min(ends, time.monotonic() + self._until_due())
 
     def _woken(self) -> None:
         """Begin what a command or the page has asked for."""

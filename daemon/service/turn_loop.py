@@ -54,6 +54,7 @@ class TurnLoop(PollLoop):
             app.heartbeats.beat_for_wait(name, pause)
             if not is_behind:
                 self.wake.wait(pause)
+        turns.settle()
 
     def _group(self, channels: Sequence[Channel]) -> str:  # noqa: ARG002
         """Return nothing: those that have their turns together change."""
@@ -74,12 +75,12 @@ class TurnLoop(PollLoop):
             self.stored()
             turns.renew()
 
-        self._poll(channels, stored)
+        if self._poll(channels, stored):
+            self.stored()
         intervals = dict(self.box.intervals(app.store.bookmarks, channels, app.clock()))
         for each in taken:
             intervals.setdefault(each.party, self.box.turn_every)
         turns.end(began, intervals)
-        self.stored()
         return len(taken) == PARTIES_AT_A_TIME
 
 

@@ -57,6 +57,7 @@ from daemon.store.nodes import Nodes
 from daemon.store.openings import Openings
 from daemon.store.outbox import Outbox
 from daemon.store.passages import Passages
+from daemon.store.pending_logins import PendingLoginRows
 from daemon.store.polls import Polls
 from daemon.store.publications import Intent, Publications
 from daemon.store.queries import Queries
@@ -130,6 +131,7 @@ __all__ = [
     "Outline",
     "PartyAccount",
     "Passages",
+    "PendingLoginRows",
     "Polls",
     "Publications",
     "Queries",
@@ -194,6 +196,7 @@ class Store:
         self.users = Users(self._database)
         self.sessions = Sessions(self._database)
         self.login_links = LoginLinks(self._database)
+        self.pending_logins = PendingLoginRows(self._database)
         self.login_throttle = LoginThrottle(self._database)
         self.acknowledgements = Acknowledgements(self._database)
         self.deadlines = Deadlines(self._database)

@@ -102,11 +102,19 @@ class Polls:
             return [(row.party, row.due_at) for row in connection.execute(_DUE, values)]
 
     def claim(
-        self, mailbox: str, parties: Collection[str], owner: str, now: datetime, lease: timedelta
+        self,
+        mailbox: str,
+        parties: Collection[str],
+        owner: str,
+        now: datetime,
+        lease: timedelta,
+        ended: Sequence[tuple[Turn, datetime]] = (),
     ) -> Sequence[Turn]:
-        """Take those of the turns that are due, the longest due first."""
+        """Take those of the turns that are due, the longest due first; and `end` others."""
         values = {"of_mailbox": mailbox, "of_parties": list(parties)}
         with self._database.write() as session:
+            if ended:
+                session.execute(_END, _ends(mailbox, ended))
             found = session.execute(_TAKE, {**values, "now": now}).all()
             if found:
                 values["of_parties"] = [row.party for row in found]

@@ -240,6 +240,7 @@ _LATER = (
     "duties",
     "polls",
     "host_pauses",
+    "pending_logins",
 )
 """Tables that later versions added."""
 _UNDO = (

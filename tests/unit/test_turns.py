@@ -92,6 +92,8 @@ def test_each_organisation_is_polled_by_one_node(nodes: Nodes) -> None:
             taken += [turn.party for turn in some]
             each.end(clock(), dict.fromkeys(PARTIES, EVERY))
     assert sorted(taken) == PARTIES
+    for each in both:
+        each.settle()
     parties = {each.node.name: each.parties for each in stores["a"].nodes.states()}
     assert parties["a"] + parties["b"] == len(PARTIES)
     assert min(parties.values()) > 15
@@ -176,6 +178,7 @@ def test_a_ring_makes_a_turn_due(nodes: Nodes) -> None:
     b = turns_of(nodes.start("b"), OneOfNodes("b", ("a", "b")), clock)
     assert not b.make_due(PARTIES[:1])
     a.end(clock(), dict.fromkeys(PARTIES, EVERY))
+    a.settle()
     assert a.take(100) == ()
     assert b.make_due(PARTIES[:1])
     assert [each.party for each in a.take(100)] == PARTIES[:1]

@@ -1,5 +1,7 @@
 """Log-ins that were begun and lead over an OpenID Connect provider; kept in memory.
 
+Where nodes share the store, any of them may finish a log-in, so they are kept there instead.
+
 A browser has a random token. What must come back unchanged, such as state and nonce, never leaves
 this process, and can be used once.
 """
@@ -8,12 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from daemon.store.login_tokens import new_token
+from daemon.store.pending_logins import VALID
 
-VALID = timedelta(minutes=10)
+__all__ = ["VALID", "PendingLogins"]
 _MOST = 1000  # of each, some hundred bytes are kept
 
 

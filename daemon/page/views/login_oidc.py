@@ -50,7 +50,8 @@ async def leave(request: Request) -> Response:
         answer, data = await provider.begin(request)
     except LoginRefused as error:
         return await run_in_threadpool(_refuse, request, "provider", "", error)
-    token = page.pending_logins.keep({"page": data, "next": asked}, page.clock())
+    kept = {"page": data, "next": asked}
+    token = await run_in_threadpool(page.pending_logins.keep, kept, page.clock())
     answer.set_cookie(
         PENDING,
         token,
@@ -68,7 +69,8 @@ async def come_back(request: Request) -> Response:
     page, provider = page_of(request), _provider(request)
     if only_looks(request):
         return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
-    pending = page.pending_logins.take(request.cookies.get(PENDING, ""), page.clock())
+    token = request.cookies.get(PENDING, "")
+    pending = await run_in_threadpool(page.pending_logins.take, token, page.clock())
     if pending is None:
         if too_often := await run_in_threadpool(_too_often, request, "/"):
             return too_often

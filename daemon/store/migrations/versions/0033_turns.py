@@ -1,4 +1,4 @@
-"""Whose turn each organisation is, where nodes share a store, and until when servers are paused."""
+"""What nodes share: turns of organisations, pauses of servers, and log-ins that were begun."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,4 +25,11 @@ def upgrade() -> None:
         *(sa.Column(name, sa.String(), nullable=False) for name in ("host", "client")),
         sa.Column("closed_until", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("host", "client"),
+    )
+    op.create_table(
+        "pending_logins",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("ends_at", UTCDateTime(), nullable=False),
+        sa.Column("data", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
     )
