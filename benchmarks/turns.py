@@ -24,12 +24,12 @@ from benchmarks.bell import numbers
 from benchmarks.report import Figure
 from benchmarks.service import COMMAND
 from connectors.sandbox.altinn3.server import FakeAltinn
-from daemon.core.nodes import SILENT_AFTER, Member, Node
+from daemon.core.nodes import SILENT_AFTER, Member, NodeRow
 from daemon.core.turns import place_of
 from daemon.intake.mailboxes import PARTIES_AT_A_TIME
 from daemon.intake.turns import Turns
 from daemon.store import Store
-from tests.processes.postgresql import PostgresqlServer
+from tests.processes.postgresql import NoPostgresqlError, PostgresqlServer
 
 _PARTIES, _EVERY = 3000, timedelta(minutes=5)
 _AT_MOST, _STATEMENTS = 1.2, 20.0
@@ -46,9 +46,12 @@ _SETTLED = 200  # calls after which the start is over
 def turns(folder: Path) -> Iterator[Figure]:
     """Measure both."""
     del folder  # the server's user cannot enter it
-    with _server() as server:
-        yield from _gaps(server)
-        yield _load(server)
+    try:
+        with _server() as server:
+            yield from _gaps(server)
+            yield _load(server)
+    except NoPostgresqlError as error:
+        yield Figure(what="organisations shared by nodes", measured=f"not measured: {error}")
 
 
 @contextmanager
@@ -127,9 +130,9 @@ def _gaps(server: PostgresqlServer) -> Iterator[Figure]:
     )
 
 
-def _row(name: str) -> Node:
+def _row(name: str) -> NodeRow:
     now = datetime.now(UTC)
-    return Node(
+    return NodeRow(
         name=name,
         incarnation="1",
         host=name,
@@ -154,8 +157,9 @@ def _play(stores: dict[str, Store], nodes: dict[str, _SimulatedNode], world: _Wo
     while due:
         now, name = heapq.heappop(due)
         if not is_taken_over and now >= _DIES + _TAKEN_OVER_AFTER:
-            stores["a"].nodes.leave(Member(node="c", incarnation="1"))
+            # a release goes by the server's clock, which is not the simulation's
             stores["a"].polls.give_back("altinn", "c/1", now)
+            stores["a"].nodes.leave(Member(node="c", incarnation="1"))
             is_taken_over = True
         if now >= _ENDS or (name == "c" and now >= _DIES):
             continue

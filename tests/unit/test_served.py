@@ -7,14 +7,10 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
-
-import pytest
 
 from connectors.destinations.filedrop import FileDrop
 from connectors.destinations.filedrop import Settings as DropFolder
@@ -28,24 +24,13 @@ from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.monitoring.node_waits import node_waits
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.processes.postgresql import PostgresqlServer
 from tests.processes.warm import ROOT
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
-from tests.unit.nodes_together import Nodes
+from tests.unit.nodes_together import Nodes, new_nodes  # noqa: F401  # a fixture
 from tests.unit.one_of_nodes import OneOfNodes
 
 _LETTERS = 150
-
-
-@pytest.fixture
-def nodes(postgresql: PostgresqlServer, template: str) -> Iterator[Nodes]:
-    """No node yet, on a database of PostgreSQL of this test's own."""
-    name = f"test_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-    with closing(Nodes(postgresql.url(name))) as nodes:
-        yield nodes
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def snapshot(places: dict[str, MemoryDestination], nodes: tuple[str, ...]) -> ActiveSnapshot:
@@ -127,13 +112,10 @@ def test_the_concurrency_is_divided(tmp_path: Path) -> None:
     assert alone == {"erp": 8, "mail": 8, "drop": 128}
 
 
-def test_an_index_has_the_lines_of_all_nodes(
-    nodes: Nodes, postgresql: PostgresqlServer, tmp_path: Path
-) -> None:
+def test_an_index_has_the_lines_of_all_nodes(nodes: Nodes, tmp_path: Path) -> None:
     """Two nodes, real processes, store 150 letters each and deliver to one drop with an index;
     the one that has the drop stops in the middle, and the other goes on: the index has each of the
     300 letters' two files once, and each node has delivered some."""
-    assert postgresql
     (tmp_path / "drop").mkdir()
     with closing(Store(nodes.url)):
         pass

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -17,24 +14,13 @@ from daemon.core.turns import Turn, late_after, next_due, place_of, preferred
 from daemon.intake.pauses import tell_pauses
 from daemon.intake.turns import Turns
 from daemon.store import Store
-from tests.processes.postgresql import PostgresqlServer
 from tests.unit.conftest import NOW, Clock
-from tests.unit.nodes_together import Nodes
+from tests.unit.nodes_together import Nodes, new_nodes  # noqa: F401  # a fixture
 from tests.unit.one_of_nodes import OneOfNodes
 
 EVERY = timedelta(minutes=5)
 PARTIES = [f"9{number:08}" for number in range(60)]
 LEASE = timedelta(minutes=15)
-
-
-@pytest.fixture
-def nodes(postgresql: PostgresqlServer, template: str) -> Iterator[Nodes]:
-    """No node yet, on a database of PostgreSQL of this test's own."""
-    name = f"test_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-    with closing(Nodes(postgresql.url(name))) as nodes:
-        yield nodes
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(autouse=True)
