@@ -19,7 +19,7 @@ from daemon.core.model import DeliveryState
 from daemon.delivery.dispatch import Dispatch
 from daemon.service.membership import new_lease, taking_part
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import active_snapshot, stored_letter
 
 _ALL = 300
@@ -41,7 +41,7 @@ def _all_are_delivered(store: Store) -> bool:
 
 def main(url: str, folder: str, node: str, letters: str, leaves: str) -> None:
     """Store them, and deliver."""
-    place, content = Path(folder), ContentStore(Path(folder) / "content")
+    place, content = Path(folder), ContentFolder(Path(folder) / "content")
     content.put([b"pdf"])
     settings = StoreSettings(
         database=url, content=place / "content", own_files=place / node, node=node
