@@ -10,6 +10,7 @@ import typer
 from daemon.cli.output import Exit, Json, options, print_json
 
 if TYPE_CHECKING:
+    from daemon.config.loader import Configuration
     from daemon.store import Store
 
 
@@ -45,7 +46,6 @@ def status(
     from daemon.monitoring.completeness import completeness
     from daemon.monitoring.expiry import expiries
     from daemon.monitoring.health import assess
-    from daemon.monitoring.node_waits import node_waits
     from daemon.runtime import logs
     from daemon.service import stack
     from daemon.service.standing import routing_standing
@@ -64,11 +64,7 @@ def status(
             "completeness": completeness(configuration, store, now).facts(),
             "not_taken": not_taken(configuration, store, now),
             "expiries": expiries(configuration),
-            "waiting_for_nodes": [
-                asdict(each)
-                for each in node_waits(configuration, store).values()
-                if each.deliveries
-            ],
+            "waiting_for_nodes": _waiting_for_nodes(configuration, store),
             "troubles": [each.facts for each in health.problems],
             "passing": [each.facts for each in health.passing],
             "alerts": alerts(store, configuration.alerts.to),
@@ -82,6 +78,13 @@ def status(
     else:
         print_status(health, facts, routing, everything=show_all)
     raise typer.Exit(Exit.REMAINS if health.problems else Exit.FINE)
+
+
+def _waiting_for_nodes(configuration: Configuration, store: Store) -> list[dict[str, Any]]:
+    from daemon.monitoring.node_waits import node_waits
+
+    waits = node_waits(configuration, store).values()
+    return [asdict(each) for each in waits if each.deliveries]
 
 
 def _facts(store: Store) -> dict[str, Any]:
