@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -43,15 +45,15 @@ def journey(tmp_path: Path) -> Iterator[Journey]:
 
 
 @pytest.fixture
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
-    """A server that a test may kill."""
-    folder = tmp_path_factory.mktemp("server")
-    for each in (folder, *list(folder.parents)[:3]):
-        each.chmod(each.stat().st_mode | 0o011)
+def own_server() -> Iterator[PostgresqlServer]:
+    """A server that a test may kill, in a folder that its user may enter: pytest closes its own."""
+    folder = Path(tempfile.mkdtemp(prefix="postmottak-pg-"))
     server = PostgresqlServer(folder, "fsync=off")
     server.start()
     yield server
     os.kill(server.pid, signal.SIGQUIT)
+    assert wait_for(lambda: not Path(f"/proc/{server.pid}").exists(), 20)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
