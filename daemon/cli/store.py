@@ -88,8 +88,8 @@ def _print(moved: MovedStore, moving: StoreMove, file: Path) -> None:
     typer.echo(f'Write into [store] of {file}:\n\n    database = "{target.database}"')
     if target.password_file:
         typer.echo(f'    password_file = "{target.password_file.path}"')
-    elif source.password_file or source.own_files:
-        typer.echo("\nand remove password_file and own_files.")
+    elif not source.is_file:
+        typer.echo("\nand remove password_file, own_files and node, where they are there.")
     typer.echo(
         f"\nThen run `postmottak check`, and start the service. {source.database} is closed, and "
         f"stays otherwise as it was; attachments stay in {source.content}; the page fills its "

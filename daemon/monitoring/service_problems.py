@@ -106,6 +106,12 @@ def unsigned_problem(since: datetime, reason: str) -> Problem:
     return Problem(kind=UNSIGNED, about="", since=since, text=text, critical=False)
 
 
+def cannot_sign_problem(reason: str) -> Problem:
+    """That a node could not sign the journal if it had to."""
+    text = f"The journal could not be signed if the other nodes ended: {reason}"
+    return Problem(kind=UNSIGNED, about="", text=text, critical=False)
+
+
 def unpublished_problem(name: str, since: datetime, reason: str) -> Problem:
     """That the head of the journal cannot be published at a destination, since when, and why."""
     what, remedy = split_reason(cause_of(reason))

@@ -29,6 +29,7 @@ def run_housekeeping(app: App, room: Room, wake: WakeEvent, stopping: threading.
     while not stopping.is_set():
         beat()
         if not app.role.has(Duty.HOUSEKEEPING):
+            app.heads.leave_to_others()
             app.heartbeats.beat_for_wait(HOUSEKEEPING, _UNTIL_FREE)
             wake.wait(_UNTIL_FREE)
             continue

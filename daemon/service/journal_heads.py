@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -20,6 +21,7 @@ from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.monitoring.problem import Problem, split_key
 from daemon.monitoring.service_problems import (
     ServiceProblems,
+    cannot_sign_problem,
     unpublished_problem,
     unsigned_problem,
 )
@@ -80,6 +82,14 @@ class JournalHeads:
         """
         return self._sign(self._names(), beat)
 
+    def leave_to_others(self) -> None:
+        """Forget what has failed: another node signs and publishes now.
+
+        It is a problem if this one could not, if that other died. Raises StoreError.
+        """
+        fault = key_fault(self._store, self._key_path())
+        self._failed = {"": cannot_sign_problem(fault)} if fault else {}
+
     def try_again(self, beat: Callable[[], None] = do_nothing) -> None:
         """Sign and publish again, as `sign` does, but only where it has failed."""
         names = self._names()
@@ -111,17 +121,13 @@ class JournalHeads:
         return head
 
     def _signed(self, now: datetime) -> Head:
-        path = key_path(self._active.configuration().store.beside)
-        signer = self._store.journal.signer() if self._store.is_shared else ""
+        path = self._key_path()
+        if fault := key_fault(self._store, path):
+            raise _NoKeyError(fault)
         try:
-            key, new = (read_key(path), False) if signer else own_key(path)
+            key, new = own_key(path)
         except StoreError as error:
             raise _NoKeyError(str(error)) from error  # no fault of the database
-        if signer and public_of(key) != signer:
-            raise _NoKeyError(
-                f"another node signed the journal with the key {fingerprint(signer)}, which is not "
-                f"that in {path}; copy the file from that node, so that all nodes have the same"
-            )
         if new:
             _log.info("a new key signs the journal", file=str(path))
         return self._store.journal.sign(key, now)
@@ -152,6 +158,9 @@ class JournalHeads:
                 call_connector(partial(destination.forget, [parcel.delivery_id]), destination=name)
         _log.info("journal published", destination=name, reference=found.reference)
 
+    def _key_path(self) -> Path:
+        return key_path(self._active.configuration().store.beside)
+
     def _names(self) -> Sequence[str]:
         return self._active.configuration().journal.publish_to
 
@@ -170,7 +179,8 @@ class JournalHeads:
         return [x for x in self._failed.values() if x.kind == kind and x.where in places]
 
     def _of_alerts(self) -> Iterator[Problem]:
-        for each in self._store.alerts.all():
+        """Yield what an earlier start of this service has told; of nodes, another may sign now."""
+        for each in () if self._store.is_shared else self._store.alerts.all():
             if not each.ended_at:
                 about, _ = split_key(each.kind, each.key)
                 yield Problem(
@@ -181,3 +191,26 @@ class JournalHeads:
                     since=each.began_at,
                     critical=False,
                 )
+
+
+def key_fault(store: Store, path: Path) -> str:
+    """Return why this machine cannot sign the journal that other nodes have signed.
+
+    Empty if it can, and where there are no other nodes. Raises StoreError.
+    """
+    signer = store.journal.signer() if store.is_shared else ""
+    if not signer:
+        return ""
+    what = "not there"
+    if path.exists():
+        try:
+            key = read_key(path)
+        except StoreError as error:
+            return str(error)
+        if public_of(key) == signer:
+            return ""
+        what = "another one"
+    return (
+        f"the journal is signed with the key {fingerprint(signer)}, and {path} is {what}; copy the "
+        "file from a node that has it, with its owner and mode"
+    )

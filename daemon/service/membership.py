@@ -311,6 +311,8 @@ def taking_part(store: Store, settings: StoreSettings, lease: Lease) -> Iterator
         done.set()
         try:
             found.leave()
+        except NodeFenced:  # the others have noticed
+            pass
         except StoreError as error:
             _log.warning("the other nodes notice the end of this one later", reason=str(error))
 

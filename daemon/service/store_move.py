@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from daemon.core.errors import OperatorError, StoreClosed, StoreError
 from daemon.core.file_owner import inherit
 from daemon.service import stack
 from daemon.service.store_access import lock_of, refuse_closed_store, store_exists
-from daemon.store import Database
+from daemon.store import Database, Store
 from daemon.store.closed_store import MoveMark
 from daemon.store.journal.key import key_path, read_key
 from daemon.store.lock import InstanceLock
@@ -49,8 +49,11 @@ class StoreMove:
             ends.callback(lock_of(source).release)
             if self.target.beside != source.beside:
                 ends.callback(InstanceLock(self.target.beside, is_file=False).release)
-            with suppress(StoreClosed):  # by this move, or else that is said below
-                stack.open_store(self.configuration).close()  # it exists, and is up to date
+            with (
+                suppress(StoreClosed),  # by this move, or else that is said below
+                closing(stack.open_store(self.configuration)) as store,  # brought up to date
+            ):
+                _refuse_living(store)
             here = Side(source.database, source.password)
             ends.callback(here.close)
             there = Side(self.target.database, self.target.password)
@@ -113,6 +116,17 @@ class StoreMove:
                 f"the store is moved, but the key of its journal cannot be copied to {self.key}: "
                 f"{reason}; copy it from {old}, with its owner and mode"
             ) from error
+
+
+def _refuse_living(store: Store) -> None:
+    """Refuse to take a store away from under other machines. Raises OperatorError."""
+    living = [
+        f"{each.node.name} on {each.node.host}" for each in store.nodes.states() if each.alive
+    ]
+    if living:
+        raise OperatorError(
+            f"nodes work with this store: {', '.join(living)}; stop service and page on each"
+        )
 
 
 def closing_move(settings: StoreSettings) -> MoveMark | None:

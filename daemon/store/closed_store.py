@@ -25,7 +25,8 @@ _CREATE = (
     "begun_at VARCHAR NOT NULL, ended_at VARCHAR, copied VARCHAR NOT NULL)"
 )
 _REFUSED = "this store was moved to another database"
-_READ_ONLY = "25006"  # read_only_sql_transaction
+_CODE = "PM001"
+"""A code of our own (SQLSTATE): none of the server's says that what is wrong will not pass."""
 _GUARD = "store_moved"
 """The triggers' function on PostgreSQL, and how their names begin."""
 _CHANGES = ("INSERT", "UPDATE", "DELETE")
@@ -132,7 +133,7 @@ def _guards(*, is_postgresql: bool) -> Iterator[str]:
     if is_postgresql:
         yield (
             f"CREATE FUNCTION {_GUARD}() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE '{_REFUSED}' USING ERRCODE = '{_READ_ONLY}'; END $$"
+            f"$$ BEGIN RAISE '{_REFUSED}' USING ERRCODE = '{_CODE}'; END $$"
         )
         for table in tables:
             yield (
