@@ -93,7 +93,7 @@ def _print(moved: MovedStore, moving: StoreMove, file: Path) -> None:
     typer.echo(
         f"\nThen run `postmottak check`, and start the service. {source.database} is closed, and "
         f"stays otherwise as it was; attachments stay in {source.content}; the page fills its "
-        "search index anew."
+        "search index again."
     )
     if moving.key.exists():
         typer.echo(f"The key that signs the journal is in {moving.key}; keep a copy of it.")

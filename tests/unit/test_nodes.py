@@ -95,7 +95,7 @@ def test_blame_is_for_who_may_have_ended_it(nodes: Nodes) -> None:
     later = b.nodes.beat(B1).now
     (again,) = b.outbox.claim(B1.owner, later, LEASE, 1)
     assert again.delivery.crashes == 0
-    nodes.silence("b", SILENT_AFTER)
+    nodes.silence("b", timedelta(days=3650))
     c = nodes.start("c")
     assert c.nodes.take_over([B1]) == {"b": 1}
     (third,) = c.outbox.claim("c/1", c.nodes.beat(Member(node="c", incarnation="1")).now, LEASE, 1)

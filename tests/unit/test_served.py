@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import ExitStack, closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -120,19 +121,20 @@ def test_an_index_has_the_lines_of_all_nodes(nodes: Nodes, tmp_path: Path) -> No
     with closing(Store(nodes.url)):
         pass
     command = [sys.executable, "-m", "tests.processes.csv_node", nodes.url, str(tmp_path)]
-    with ExitStack() as ends:
+    with ThreadPoolExecutor() as pool:  # each is read at once, so that none waits to be
         both = [
-            ends.enter_context(
-                subprocess.Popen(
-                    [*command, node, str(_LETTERS), str(_LETTERS)],
-                    cwd=ROOT,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
+            pool.submit(
+                subprocess.run,
+                [*command, node, str(_LETTERS), str(_LETTERS)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                text=True,
+                timeout=100,
+                check=True,
             )
             for node in "ab"
         ]
-        delivered = [int(child.communicate(timeout=100)[0].splitlines()[-1]) for child in both]
+        delivered = [int(each.result().stdout.splitlines()[-1]) for each in both]
     assert sum(delivered) == 2 * _LETTERS
     assert min(delivered) > 0
     with (tmp_path / "drop" / "index.csv").open(encoding="utf-8-sig", newline="") as file:

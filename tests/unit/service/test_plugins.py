@@ -52,7 +52,7 @@ def test_settings_are_the_connectors_own(memory_connectors: Path) -> None:
             "letters",
             "away",
         },
-        {"away", "edition"},
+        {"away", "edition", "nodes"},
     )
 
 
