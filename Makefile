@@ -29,7 +29,7 @@ lint: .venv/made
 # The sweeps first: the longest tests at the end would leave a core idle. Three workers for two cores,
 # because many tests wait for the disk or for a process.
 units: .venv/made
-	$(BIN)/pytest --numprocesses 3 tests/sweeps tests/contracts tests/unit tests/connectors
+	$(BIN)/pytest --numprocesses 3 tests/sweeps tests/contracts tests/journeys/test_store_move.py tests/unit tests/connectors
 
 # Line and branch coverage. Not part of `test`, because nothing depends on it and it is slow.
 coverage: .venv/made

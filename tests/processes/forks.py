@@ -52,8 +52,9 @@ class OneThread(concurrent.futures.Executor):
 
 
 _UNKNOWN_AUTHORITY = Path(__file__).with_name("unknown_authority.pem")
-_NOT_IMPORTED = (".versions.", ".env.", "daemon.page.")
-"""Migrations, which Alembic imports, and the page, whose libraries the wheel does not need."""
+_NOT_IMPORTED = (".versions.", ".env.", "daemon.page.", ".postgresql_engine.")
+"""Migrations, which Alembic imports, and what needs libraries that the wheel does not need: the
+page, and PostgreSQL."""
 
 
 def _import_everything() -> None:
