@@ -54,7 +54,7 @@ def move(
     not changed in anything else; every row is copied to the new one, and compared. If the command
     is interrupted, run it again. Attachments stay where they are.
     """
-    from daemon.page.run import SEARCH
+    from daemon.config.store import SEARCH
     from daemon.runtime import logs
     from daemon.service import stack
     from daemon.service.store_move import StoreMove

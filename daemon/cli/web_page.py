@@ -39,7 +39,7 @@ def reindex(context: typer.Context) -> None:
     """Make the page's search index again from the stored letters."""
     need_extra()
     from daemon.cli.service import as_owner_of
-    from daemon.page.run import SEARCH
+    from daemon.config.store import SEARCH
     from daemon.page.search.index import SearchIndex
     from daemon.runtime import logs
     from daemon.service import stack

@@ -37,6 +37,9 @@ _EXAMPLES = (
     'write "sqlite:////var/lib/postmottak/postmottak.db" or '
     '"postgresql+psycopg://postmottak@db.example.no/postmottak"'
 )
+SEARCH = "search.db"
+"""The page's search index, in the folder of a machine's own files. It is derived, and made again
+where it is missing."""
 _OWN = "postmottak"
 """How the names of the files begin that a machine has of its own, beside PostgreSQL."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from daemon.config.loader import Configuration
+from daemon.config.store import SEARCH
 from daemon.config.web import WebSettings
 from daemon.core.rights import Right
 from daemon.page import wording
@@ -38,8 +39,6 @@ from daemon.web.limits import Limits
 from daemon.web.server import WebServer
 
 _log = structlog.get_logger(__name__)
-SEARCH = "search.db"
-"""The index's file, beside the database. It is derived, and made again where it is missing."""
 _LANGUAGES = (("nb", "Bokmål"), ("nn", "Nynorsk"), ("en", "English"))
 _CONNECTIONS, _THREADS = 1200, 16
 
