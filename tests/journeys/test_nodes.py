@@ -20,19 +20,10 @@ from benchmarks.other_side import letters_of
 from connectors.sandbox.sinks.webhook import Reply
 from daemon.core.nodes import Duty
 from tests.journeys.conftest import Begin, Journey
-from tests.processes.node_crew import Crew, NodeProcess, wait_for
+from tests.processes.node_crew import ROUTING, Crew, NodeProcess, wait_for
 from tests.processes.postgresql import NoPostgresqlError, PostgresqlServer
 
 _MAILBOX = 'bell = "off"\npoll_every = "2s"\nmark_read = "delivered"\n'
-_ROUTING = """\
-[[recipient]]
-name = "post"
-deliver_to = ["mappe", "webhook"]
-
-[[route]]
-name = "Alt"
-to = ["post"]
-"""
 _TAKEOVER = 35.0
 """Seconds within which others have the work of a node that died."""
 
@@ -40,7 +31,7 @@ _TAKEOVER = 35.0
 @pytest.fixture
 def journey(tmp_path: Path) -> Iterator[Journey]:
     """Each letter goes to a drop and a webhook."""
-    with Begin(tmp_path, routing=_ROUTING) as found:
+    with Begin(tmp_path, routing=ROUTING) as found:
         yield found
 
 

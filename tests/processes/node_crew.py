@@ -25,6 +25,16 @@ from tests.processes.warm import ROOT
 _PATIENCE = 60.0
 _LOOK = 0.05
 STARTED = b"service started"
+ROUTING = """\
+[[recipient]]
+name = "post"
+deliver_to = ["mappe", "webhook"]
+
+[[route]]
+name = "Alt"
+to = ["post"]
+"""
+"""Each letter goes to a drop and a webhook."""
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = _PATIENCE) -> bool:

@@ -34,22 +34,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.other_side import letters_of
 from tests.journeys.conftest import Begin, Journey
-from tests.processes.node_crew import Crew, wait_for
+from tests.processes.node_crew import ROUTING, Crew, wait_for
 from tests.processes.postgresql import PostgresqlServer
 from tests.sweeps import aftermath
 from tests.sweeps.report import write_section
 
 _NODES = "abc"
 _MAILBOX = 'bell = "off"\npoll_every = "3s"\nmark_read = "delivered"\n'
-_ROUTING = """\
-[[recipient]]
-name = "post"
-deliver_to = ["mappe", "webhook"]
-
-[[route]]
-name = "Alt"
-to = ["post"]
-"""
 _PER_LETTER = 2
 _BETWEEN = (1.0, 6.0)  # seconds between two blows
 _FROZEN = 45.0
@@ -185,7 +176,7 @@ def storm(folder: Path, letters: int, blows: int, seed: int) -> tuple[Storm, lis
     scene.mkdir()
     try:
         with (
-            Begin(scene, routing=_ROUTING) as journey,
+            Begin(scene, routing=ROUTING) as journey,
             closing(Crew(scene, server.url("storm"), _MAILBOX)) as crew,
         ):
             for name in _NODES:

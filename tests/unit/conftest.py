@@ -92,20 +92,28 @@ def table_of(text: str) -> Table:
 TABLE = table_of(TABLE_TEXT)
 
 
+def configuration_of(store: StoreSettings, folder: Path = Path(), **more: Any) -> Configuration:
+    """A configuration with this store, and what else is named."""
+    return Configuration(
+        path=folder / "postmottak.toml",
+        text="",
+        store=store,
+        mailboxes=(),
+        destinations=(),
+        delivery=DeliverySettings(),
+        routing=RoutingSettings(file=folder / "routing.toml"),
+        **more,
+    )
+
+
 def active_snapshot(
     destinations: Mapping[str, Destination],
     table: Table = TABLE,
     configuration: Configuration | None = None,
 ) -> ActiveSnapshot:
     """A snapshot that is active; destinations in the mapping may be exchanged between rounds."""
-    configuration = configuration or Configuration(
-        path=Path("postmottak.toml"),
-        text="",
-        store=StoreSettings(database="sqlite:///postmottak.db", content=Path("content")),
-        mailboxes=(),
-        destinations=(),
-        delivery=DeliverySettings(),
-        routing=RoutingSettings(file=Path("routing.toml")),
+    configuration = configuration or configuration_of(
+        StoreSettings(database="sqlite:///postmottak.db", content=Path("content"))
     )
     return ActiveSnapshot(
         Snapshot(configuration=configuration, table=table, destinations=destinations)

@@ -12,9 +12,6 @@ import pytest
 
 from daemon.config.loader import (
     AlertSettings,
-    Configuration,
-    DeliverySettings,
-    RoutingSettings,
 )
 from daemon.config.store import StoreSettings
 from daemon.core.bookkeeping import LOG
@@ -29,7 +26,7 @@ from daemon.web.exposition import exposition
 from daemon.web.node_numbers import of_nodes
 from tests.processes.warm import ROOT
 from tests.unit.alerting import WakeEvent
-from tests.unit.conftest import active_snapshot
+from tests.unit.conftest import active_snapshot, configuration_of
 from tests.unit.nodes_together import Nodes, new_nodes  # noqa: F401  # a fixture
 
 _FULL_LOG = Problem(kind=LOG, about="", text="The log cannot be written; check it", critical=False)
@@ -42,16 +39,8 @@ class _Machine:
         content = folder / name
         content.mkdir()
         settings = StoreSettings(database=url, content=content, node=name)
-        configuration = Configuration(
-            path=folder / "postmottak.toml",
-            text="",
-            store=settings,
-            mailboxes=(),
-            destinations=(),
-            delivery=DeliverySettings(),
-            routing=RoutingSettings(file=folder / "routing.toml"),
-            alerts=AlertSettings(to=("mail",), free_bytes=0),
-        )
+        alerts = AlertSettings(to=("mail",), free_bytes=0)
+        configuration = configuration_of(settings, folder, alerts=alerts)
         self.store, self.problems = Store(url), ServiceProblems()
         self.node = Membership(self.store, name, name, new_lease(settings))
         self.node.join()

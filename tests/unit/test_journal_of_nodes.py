@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.loader import Configuration, DeliverySettings, RoutingSettings
 from daemon.config.store import StoreSettings
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.service.journal_heads import JournalHeads
 from daemon.store import Store
 from daemon.store.journal.key import key_path, make_key
-from tests.unit.conftest import Clock, active_snapshot, stored_letter
+from tests.unit.conftest import Clock, active_snapshot, configuration_of, stored_letter
 
 pytestmark = pytest.mark.both_databases
 
@@ -27,15 +26,7 @@ class Machine:
             content=folder / "content",
             own_files=folder,
         )
-        configuration = Configuration(
-            path=folder / "postmottak.toml",
-            text="",
-            store=settings,
-            mailboxes=(),
-            destinations=(),
-            delivery=DeliverySettings(),
-            routing=RoutingSettings(file=folder / "routing.toml"),
-        )
+        configuration = configuration_of(settings, folder)
         folder.mkdir()
         self.key = key_path(settings.beside)
         self.problems = ServiceProblems()
