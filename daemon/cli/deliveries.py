@@ -157,7 +157,10 @@ def _short_ids(store: Store, found: Sequence[Delivery]) -> dict[UUID, str]:
 def _waits(configuration: Configuration, store: Store) -> Mapping[str, str]:
     from daemon.monitoring.node_waits import node_waits
 
-    return {name: each.text for name, each in node_waits(configuration, store).items()}
+    return {
+        name: each.text
+        for name, each in node_waits(configuration, store, store.nodes.states()).items()
+    }
 
 
 def _rows(

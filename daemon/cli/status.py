@@ -10,7 +10,6 @@ import typer
 from daemon.cli.output import Exit, Json, options, print_json
 
 if TYPE_CHECKING:
-    from daemon.config.loader import Configuration
     from daemon.store import Store
 
 
@@ -64,7 +63,6 @@ def status(
             "completeness": completeness(configuration, store, now).facts(),
             "not_taken": not_taken(configuration, store, now),
             "expiries": expiries(configuration),
-            "waiting_for_nodes": _waiting_for_nodes(configuration, store),
             "troubles": [each.facts for each in health.problems],
             "passing": [each.facts for each in health.passing],
             "alerts": alerts(store, configuration.alerts.to),
@@ -78,13 +76,6 @@ def status(
     else:
         print_status(health, facts, routing, everything=show_all)
     raise typer.Exit(Exit.REMAINS if health.problems else Exit.FINE)
-
-
-def _waiting_for_nodes(configuration: Configuration, store: Store) -> list[dict[str, Any]]:
-    from daemon.monitoring.node_waits import node_waits
-
-    waits = node_waits(configuration, store).values()
-    return [asdict(each) for each in waits if each.deliveries]
 
 
 def _facts(store: Store) -> dict[str, Any]:

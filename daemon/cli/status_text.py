@@ -142,9 +142,6 @@ def _deliveries(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"deliveries: {', '.join(states) or 'none yet'}"
     if facts["oldest_undelivered_at"]:
         yield f"oldest undelivered letter: {local(facts['oldest_undelivered_at'])}"
-    for each in facts["waiting_for_nodes"]:
-        count = counted(each["deliveries"], "delivery", "deliveries")
-        yield f"destination {each['destination']} ({count}) {each['text']}"
     if facts["not_taken"]:
         yield f"not picked up in time: {counted(len(facts['not_taken']), 'letter')}"
 

@@ -68,7 +68,7 @@ def move(
     )
     moved = moving.run(stack.utc_now, Progress())
     for each in target.beside.parent.glob(f"{SEARCH}*"):
-        each.unlink(missing_ok=True)  # the page fills it anew
+        each.unlink(missing_ok=True)  # the page fills it again
     if json:
         closed = configuration.store.database
         print_json({"database": target.database, "closed": closed, **asdict(moved)})

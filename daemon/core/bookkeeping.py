@@ -37,10 +37,11 @@ ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "w
 FULL, PICKUP, STALLED, STORAGE = "full", "pickup", "stalled", "storage"
 RESOURCES, BELL, PARTIES, EVENTS = "resources", "bell", "parties", "events"
 UNSIGNED, UNPUBLISHED = "journal-unsigned", "journal-unpublished"
+KEYLESS = "journal-key"
 SEEN_BY_SERVICE = frozenset(
     {
         *(BELL, ENDPOINT, EVENTS, FULL, LOCK, LOG, PARTIES, PICKUP, RESOURCES, STALLED, WATCH),
-        *(STORAGE, UNPUBLISHED, UNSIGNED, WRONG_TOKEN),
+        *(KEYLESS, STORAGE, UNPUBLISHED, UNSIGNED, WRONG_TOKEN),
     }
 )
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from sqlmodel import Field, SQLModel
 
+from daemon.core.errors import NodeFenced
+
 BEAT_EVERY = timedelta(seconds=5)
 """How often a node says that it is alive."""
 LEASE = timedelta(seconds=18)
@@ -94,6 +96,14 @@ class Member:
     def owner(self) -> str:
         """Return the name in claims of the node's service; those of its workers begin with it."""
         return f"{self.node}/{self.incarnation}"
+
+
+def fenced(node: str) -> NodeFenced:
+    """Return the error for a node whose work others have taken over."""
+    return NodeFenced(
+        f"the node {node} was silent for too long, and others have taken over its work; it must be "
+        "started again"
+    )
 
 
 def member_of(owner: str) -> Member:

@@ -79,6 +79,8 @@ _NB = {
     "events": "Altinn sender ikke hendelser",
     "journal-unsigned": "Journalen kan ikke signeres",
     "journal-unpublished": "Journalens hode kan ikke publiseres",
+    "journal-key": "En node har ikke journalens nøkkel",
+    "node-wait": "Leveringer venter på en node",
     "journal-behind": "De nyeste radene i journalen er ikke signert",
     "holder": "En bruker som er stengt ute, har noe som må overlates",
 }
@@ -123,6 +125,8 @@ _NN = {
     "events": "Altinn sender ikkje hendingar",
     "journal-unsigned": "Journalen kan ikkje signerast",
     "journal-unpublished": "Hovudet til journalen kan ikkje publiserast",
+    "journal-key": "Ein node har ikkje nøkkelen til journalen",
+    "node-wait": "Leveringar ventar på ein node",
     "journal-behind": "Dei nyaste radene i journalen er ikkje signerte",
     "holder": "Ein brukar som er stengd ute, har noko som må overlatast",
 }

@@ -18,7 +18,7 @@ _WAITS = (DeliveryState.PENDING, DeliveryState.CLAIMED)
 
 @dataclass(frozen=True, kw_only=True)
 class NodeWait:
-    """What waits for the nodes of a destination, of which none is at work."""
+    """What waits for the nodes of a destination, none of which is at work."""
 
     destination: str
     deliveries: int
@@ -29,12 +29,14 @@ class NodeWait:
     """What is waited for, such as "waits for the node a, silent since ..."."""
 
 
-def node_waits(configuration: Configuration, store: Store) -> Mapping[str, NodeWait]:
+def node_waits(
+    configuration: Configuration, store: Store, states: Sequence[NodeState]
+) -> Mapping[str, NodeWait]:
     """Return what waits, by destination. Raises StoreError."""
     wanted = {each.name: each.settings.nodes for each in configuration.destinations}
     if not store.is_shared or not any(wanted.values()):
         return {}
-    states, waiting = store.nodes.states(), Counter[str]()
+    waiting = Counter[str]()
     for (destination, state), count in store.queries.queues().items():
         waiting[destination] += count if state in _WAITS else 0
     return {

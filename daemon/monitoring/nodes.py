@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from daemon.core.nodes import NodeState
+from daemon.monitoring.node_waits import NodeWait
 from daemon.monitoring.problem import Problem, moment
+from daemon.monitoring.sending import NOTIFY_AFTER, SHORT_WHILE
 
 SILENT = "node"
 """The kind of problem that a node is silent."""
@@ -23,6 +26,31 @@ def of_nodes(states: Sequence[NodeState]) -> Iterator[Problem]:
             yield Problem(
                 kind=SILENT, about=node.name, since=node.seen_at, text=text, critical=False
             )
+
+
+def of_node_waits(waits: Iterable[NodeWait], now: datetime) -> Iterator[Problem]:
+    """Yield the destinations whose deliveries wait for a node, however that one ended.
+
+    One that is just being started again may be back in a moment.
+    """
+    for each in waits:
+        if not each.deliveries:
+            continue
+        age = now - each.since if each.since else NOTIFY_AFTER
+        yield Problem(
+            kind="node-wait",
+            about=each.destination,
+            where=each.destination,
+            count=each.deliveries,
+            since=each.since,
+            text=(
+                f"{each.destination} {each.text}; start it, or name others in `nodes` of this "
+                f"destination. Deliveries that wait: {each.deliveries}"
+            ),
+            critical=False,
+            passing=age < SHORT_WHILE,
+            notify=age >= NOTIFY_AFTER,
+        )
 
 
 def any_lives(states: Sequence[NodeState]) -> bool:

@@ -21,7 +21,8 @@ from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.holders import of_holders
 from daemon.monitoring.journal import of_journal
 from daemon.monitoring.late import is_long
-from daemon.monitoring.nodes import any_lives, of_nodes
+from daemon.monitoring.node_waits import node_waits
+from daemon.monitoring.nodes import any_lives, of_node_waits, of_nodes
 from daemon.monitoring.problem import Problem, moment, of_node, some, split_key
 from daemon.monitoring.reading import key_incident, of_mailboxes
 from daemon.monitoring.running import of_running
@@ -71,6 +72,7 @@ def find_all(
     )
     return [
         *of_nodes(nodes),
+        *of_node_waits(node_waits(configuration, store, nodes).values(), now),
         *of_running(store, use, start_fault(configuration.store.beside)),
         *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
         *of_completeness(configuration, store),

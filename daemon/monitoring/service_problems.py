@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from daemon.core.bookkeeping import CLOCK, LOG, PICKUP, UNPUBLISHED, UNSIGNED, WATCH
+from daemon.core.bookkeeping import CLOCK, KEYLESS, LOG, PICKUP, UNPUBLISHED, UNSIGNED, WATCH
 from daemon.core.causes import cause_of, split_reason
 from daemon.core.outside_values import is_storable, text_from
 from daemon.monitoring.problem import Problem, moment
@@ -106,10 +106,10 @@ def unsigned_problem(since: datetime, reason: str) -> Problem:
     return Problem(kind=UNSIGNED, about="", since=since, text=text, critical=False)
 
 
-def cannot_sign_problem(reason: str) -> Problem:
-    """That a node could not sign the journal if it had to."""
+def keyless_problem(reason: str) -> Problem:
+    """That a node could not sign the journal, which another one does."""
     text = f"The journal could not be signed if the other nodes ended: {reason}"
-    return Problem(kind=UNSIGNED, about="", text=text, critical=False)
+    return Problem(kind=KEYLESS, about="", text=text, critical=False)
 
 
 def unpublished_problem(name: str, since: datetime, reason: str) -> Problem:

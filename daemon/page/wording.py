@@ -118,6 +118,8 @@ PROBLEMS: Mapping[str, str] = {
     "parties": N_("An organisation is not found any more: %(about)s"),
     "journal-unsigned": N_("The journal cannot be signed"),
     "journal-unpublished": N_("%(where)s: the head of the journal cannot be published"),
+    "journal-key": N_("A node lacks the key that signs the journal"),
+    "node-wait": N_("%(where)s: deliveries wait for a node: %(count)s"),
     "journal-behind": N_("The newest rows of the journal are not signed"),
     "holder": N_("%(about)s is shut out, and still holds something: hand it over"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from daemon.core.bookkeeping import UNPUBLISHED, UNSIGNED
+from daemon.core.bookkeeping import KEYLESS, UNPUBLISHED, UNSIGNED
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector, outcome_of
 from daemon.core.errors import DiskFull, NotStorable, PostmottakError, StoreError
@@ -21,7 +21,7 @@ from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.monitoring.problem import Problem, split_key
 from daemon.monitoring.service_problems import (
     ServiceProblems,
-    cannot_sign_problem,
+    keyless_problem,
     unpublished_problem,
     unsigned_problem,
 )
@@ -59,6 +59,7 @@ class JournalHeads:
         """By destination; empty text for the signing. Replaced, never changed: others read it."""
         problems.follow(UNSIGNED, lambda: self._of_kind(UNSIGNED))
         problems.follow(UNPUBLISHED, lambda: self._of_kind(UNPUBLISHED))
+        problems.follow(KEYLESS, lambda: self._of_kind(KEYLESS))
 
     @property
     def is_behind(self) -> bool:
@@ -88,7 +89,7 @@ class JournalHeads:
         It is a problem if this one could not, if that other died. Raises StoreError.
         """
         fault = key_fault(self._store, self._key_path())
-        self._failed = {"": cannot_sign_problem(fault)} if fault else {}
+        self._failed = {"": keyless_problem(fault)} if fault else {}
 
     def try_again(self, beat: Callable[[], None] = do_nothing) -> None:
         """Sign and publish again, as `sign` does, but only where it has failed."""

@@ -35,6 +35,7 @@ from daemon.core.nodes import (
     Duty,
     Member,
     NodeRow,
+    fenced,
 )
 from daemon.intake.pauses import tell_pauses
 from daemon.runtime.lease import Lease
@@ -143,10 +144,7 @@ class Membership:
         beat = self._store.nodes.beat(self.member)
         if not beat.takes_part:
             self.lease.end()
-            raise NodeFenced(
-                f"the node {self.member.node} was silent for too long, and others have taken over "
-                "its work; it must be started again"
-            )
+            raise fenced(self.member.node)
         if not self.lease.runs():
             self._answered_since = asked
         self.lease.renew(asked)

@@ -19,13 +19,12 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from daemon.core.callbacks import do_nothing
 from daemon.core.errors import (
-    NodeFenced,
     NotStorable,
     PostmottakError,
     StoreError,
     StoreUnreachable,
 )
-from daemon.core.nodes import Member
+from daemon.core.nodes import Member, fenced
 from daemon.store.busy import BusyWait
 from daemon.store.closed_store import refuse_closed
 from daemon.store.journal.writing import begin, newest
@@ -238,10 +237,7 @@ _TAKES_PART = text(
 def _refuse_fenced(session: Session, member: Member) -> None:
     values = {"node": member.node, "incarnation": member.incarnation}
     if session.execute(_TAKES_PART, values).first() is None:
-        raise NodeFenced(
-            f"the node {member.node} was silent for too long, and others have taken over its work; "
-            "it must be started again"
-        )
+        raise fenced(member.node)
 
 
 def _cause(error: DBAPIError) -> BaseException | None:

@@ -7,22 +7,26 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from connectors.destinations.filedrop import FileDrop
 from connectors.destinations.filedrop import Settings as DropFolder
-from daemon.config.loader import DestinationConfiguration
+from daemon.config.loader import Configuration, DestinationConfiguration
 from daemon.core.model import Delivery, Outcome
 from daemon.core.nodes import SILENT_AFTER
 from daemon.core.settings import DestinationSettings
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.served import ServedDestinations
 from daemon.delivery.snapshot import ActiveSnapshot
-from daemon.monitoring.node_waits import node_waits
+from daemon.monitoring.node_waits import NodeWait, node_waits
+from daemon.monitoring.problems import find_all
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.processes.warm import ROOT
@@ -41,6 +45,11 @@ def snapshot(places: dict[str, MemoryDestination], nodes: tuple[str, ...]) -> Ac
     erp = DestinationConfiguration(name="erp", type="memory", settings=settings)
     configuration = replace(found.configuration(), destinations=(erp,))
     return active_snapshot(places, configuration=configuration)
+
+
+def waits_of(configuration: Configuration, store: Store) -> Mapping[str, NodeWait]:
+    """What waits for nodes, as they are now."""
+    return node_waits(configuration, store, store.nodes.states())
 
 
 def dispatch_of(store: Store, content: ContentStore, node: str, active: ActiveSnapshot) -> Dispatch:
@@ -75,9 +84,9 @@ def test_a_destination_of_one_machine_waits_for_its_node(
     assert (len(places["erp"].handed), len(places["mail"].handed)) == (0, 1)
     assert of_b.next_due() is None
     configuration = active.configuration()
-    assert node_waits(configuration, stores["b"]) == {}
+    assert waits_of(configuration, stores["b"]) == {}
     nodes.silence("a", SILENT_AFTER)
-    wait = node_waits(configuration, stores["b"])["erp"]
+    wait = waits_of(configuration, stores["b"])["erp"]
     assert (wait.deliveries, wait.nodes) == (2, ["a"])
     assert wait.text.startswith("waits for the node a, silent since 20")
     of_a = dispatch_of(stores["a"], content, "a", active)
@@ -87,12 +96,47 @@ def test_a_destination_of_one_machine_waits_for_its_node(
 def test_what_waits_for_a_node_says_why(nodes: Nodes) -> None:
     """A destination of nodes that were stopped, or that never were, waits for them."""
     store = nodes.start("c")
-    text = node_waits(snapshot({}, ("a", "b")).configuration(), store)["erp"].text
+    text = waits_of(snapshot({}, ("a", "b")).configuration(), store)["erp"].text
     assert text == "waits for one of the nodes a, b, never seen"
     member = nodes.start("a").nodes.states()[0].node.member
     store.nodes.leave(member)
-    text = node_waits(snapshot({}, ("a",)).configuration(), store)["erp"].text
+    text = waits_of(snapshot({}, ("a",)).configuration(), store)["erp"].text
     assert text.startswith("waits for the node a, stopped since 20")
+
+
+@pytest.mark.parametrize(
+    ("silent_for", "is_passing", "is_told"),
+    [
+        (None, False, True),
+        (timedelta(minutes=1), True, False),
+        (timedelta(minutes=10), False, False),
+        (timedelta(minutes=20), False, True),
+    ],
+    ids=["never there", "just gone", "gone for minutes", "gone"],
+)
+def test_what_waits_for_a_node_is_a_problem(
+    nodes: Nodes, silent_for: timedelta | None, *, is_passing: bool, is_told: bool
+) -> None:
+    """Nothing is called well while deliveries wait for a node, such as one that is misspelt; where
+    it may just be starting again, that is shown, and nobody is told."""
+    store = nodes.start("c")
+    store.letters.add([stored_letter("x"), stored_letter("y")])
+    if silent_for:
+        nodes.start("a")
+        nodes.silence("a", silent_for)
+    configuration, now = snapshot({}, ("a",)).configuration(), store.nodes.states()[-1].node.seen_at
+    found = find_all(configuration, store, now)
+    (problem,) = [each for each in found if each.kind == "node-wait"]
+    assert (problem.count, problem.passing, problem.notify) == (2, is_passing, is_told)
+    assert problem.text.startswith("erp waits for the node a, ")
+
+
+def test_where_nothing_waits_there_is_no_problem(nodes: Nodes) -> None:
+    """A destination of a node that is not there is no problem while nothing is to go there."""
+    store = nodes.start("c")
+    store.letters.add([stored_letter("x", ("mail",))])
+    configuration, now = snapshot({}, ("a",)).configuration(), store.nodes.states()[-1].node.seen_at
+    assert [x for x in find_all(configuration, store, now) if x.kind == "node-wait"] == []
 
 
 def test_the_concurrency_is_divided(tmp_path: Path) -> None:
