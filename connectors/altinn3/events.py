@@ -48,7 +48,7 @@ class Subscriptions:
     ) -> Subscribed:
         """Make some of what is missing, and remove what is ours and not wanted.
 
-        What is in `again`, and still not validated, is made anew.
+        What is in `again`, and still not validated, is made again.
 
         Raises MailboxUnavailable or AccessRefused if none can be looked at.
         """

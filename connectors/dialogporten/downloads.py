@@ -143,7 +143,7 @@ class Downloads:
 
 
 def _lack(reply: HttpResponse, rule: OwnerRule) -> Lack:
-    """Return why an answer is no file, and whether a later one may be."""
+    """Return why an answer is not a file, and whether a later one may be."""
     wait = retry_after(reply.headers.get("retry-after", ""), reply.date or datetime.now(UTC))
     if reply.status in _REFUSED:
         words = f"its owner refuses it ({reply.status}) {_shown(rule)}"

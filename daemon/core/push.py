@@ -45,7 +45,7 @@ class Subscribes(Protocol):
     def subscribe(self, door: Door, again: Collection[int] = ()) -> Subscribed:
         """Make some of the subscriptions that are missing, and remove ours that are not wanted.
 
-        Those in `again`, by their id, are made anew if they are still not validated. Raises
+        Those in `again`, by their id, are made again if they are still not validated. Raises
         MailboxUnavailable or AccessRefused.
         """
 

@@ -68,7 +68,7 @@ def next_due(turn: Turn, began: datetime, every: timedelta, *, late: timedelta) 
     """Return when the next turn is due; `late` is after how long any node takes it.
 
     Turns keep their places in the interval, and so stay spread over it. Those that waited for
-    long, after an outage perhaps, are spread anew, over the second half of the next interval.
+    long, after an outage perhaps, are spread again, over the second half of the next interval.
     """
     if began - turn.was_due <= late:
         return max(turn.was_due + every, began)

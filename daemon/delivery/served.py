@@ -58,7 +58,7 @@ class ServedDestinations:
         """Return how many deliveries may be in flight from here at each destination.
 
         What a receiver takes at a time is divided among the living nodes that serve it. How many
-        letters a drop takes together is no such limit.
+        letters a drop takes together is not limited so.
         """
         living, wanted = self._role.living(), _nodes_of(snapshot)
         limits: dict[str, int] = {}

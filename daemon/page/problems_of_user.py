@@ -1,6 +1,6 @@
 """What is wrong, as one user may know of it.
 
-Those who operate all letters see everything. For others it is found anew from what is within their
+Those who operate all letters see everything. For others it is worked out from what is within their
 limits: nothing that they see depends on a letter, a delivery or an organisation of others.
 """
 

@@ -1,8 +1,8 @@
 """Events of the source: subscriptions are kept, and an event wakes the bells, never more.
 
 What the source has is looked at when the service starts and then every hour, more often while
-something is missing. A subscription that is gone is made again; one that is not validated is made
-anew, for that is how validation is asked for. The bell goes on by its own interval, whatever stands
+something is missing. A subscription that is gone is made again; so is one that is not validated,
+for that is how validation is asked for. The bell goes on by its own interval, whatever stands
 here.
 """
 
@@ -98,7 +98,7 @@ class Subscriber:
     def look(self) -> bool:
         """Keep the subscriptions; return whether every one is there and validated.
 
-        One that was not validated at the last look is made anew, for its validation to be tried
+        One that was not validated at the last look is made again, for its validation to be tried
         again.
         """
         self._has_more = False
@@ -111,7 +111,7 @@ class Subscriber:
         if isinstance(found, PostmottakError):
             self._tell(name, str(found))
             return False
-        # the next look comes at once while some are missing, which is no time for a validation
+        # the next look comes at once while some are missing, which leaves no time for a validation
         self._waiting[name] = () if found.missing else mailbox.unvalidated()
         if self._said.get(name) != found:
             self._said[name] = found

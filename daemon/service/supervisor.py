@@ -261,8 +261,8 @@ class Supervisor:
     def _is_cut_off(self, loop: Callable[..., None], *arguments: object) -> bool:
         """Run a loop; return whether it is to begin again, as the database went away meanwhile.
 
-        It was in the middle of something then, which was undone. What begins anew waits for the
-        database.
+        It was in the middle of something then, which was undone. What begins after that waits for
+        the database.
         """
         try:
             loop(*arguments)

@@ -80,7 +80,7 @@ CLAIM_POISON = _claiming(
 )
 """Takes none while another process of the service has a claim: it must be attempted alone.
 
-What other nodes have is no matter: they are not ended with this one.
+What other nodes have does not count: they do not end with this one.
 """
 POISON_IN_FLIGHT = (
     sql_select(_DELIVERIES.c.id)

@@ -2,7 +2,7 @@
 
 It is only added to, and loses its oldest events when they have been kept for long enough; an event
 says so. Each event has the hash of the one before. So a row that was changed or removed by hand is
-noticed; somebody who may write the database and calculates all later hashes anew is not.
+noticed; somebody who may write the database and recalculates all later hashes is not.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def _begin(database: Database, since: str) -> tuple[int, bytes]:
         row = run(connection, _BEFORE, (since,)).first() if since else None
     if row is None:
         return 0, BEFORE_FIRST
-    # what is no hash was changed by hand: then the row after it has a wrong one
+    # another value was put there by hand: then the row after it has a wrong hash
     return int(row[0]), row[1] if isinstance(row[1], bytes) else b""
 
 

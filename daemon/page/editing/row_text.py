@@ -28,7 +28,7 @@ def with_values(text: str, kind: str, values: Mapping[str, Any]) -> str:
     wanted = _wanted(_row(text, kind), values)
     found = _edited(text, kind, values)
     if not _says(found, kind, wanted):
-        found = toml_text({kind: [wanted]})  # written anew, because the editor could not
+        found = toml_text({kind: [wanted]})  # written again, because the editor could not
     lost = Counter(comments(text)) - Counter(comments(found))
     return "".join(f"{each}\n" for each in lost.elements()) + found
 
@@ -76,7 +76,7 @@ def _edited(text: str, kind: str, values: Mapping[str, Any]) -> str:
             del row["not"]
         return tomlkit.dumps(document)
     except (TOMLKitError, KeyError, TypeError, ValueError, IndexError):
-        return ""  # what the library does not manage is written anew
+        return ""  # what the library does not manage is written again
 
 
 def _put(table: Any, key: str, value: Any) -> None:

@@ -100,7 +100,7 @@ class LetterQuery:
 
 
 def _clean(value: str) -> str:
-    """Return a text that can be looked up: what is no text at all is left out, and its end."""
+    """Return a text that can be looked up: what is not text is left out, and its end."""
     return value[:_LONGEST].encode("utf-8", "ignore").decode().replace("\0", "").strip()
 
 

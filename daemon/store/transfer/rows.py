@@ -117,7 +117,7 @@ def _select(connection: Connection, table: MovedTable, *, is_first: bool) -> str
 
 
 def _plain(table: MovedTable, row: Row) -> Row:
-    """Return a row as SQLite would have it. Raises StoreError for a time that is none."""
+    """Return a row as SQLite would have it. Raises StoreError for what is not a valid time."""
     wrong = [
         place
         for place in table.moments

@@ -15,7 +15,7 @@ _STATES = ("waiting", "approved", "declined", "withdrawn")
 
 
 def upgrade() -> None:
-    """Create the table, and add who approved; make the index anew."""
+    """Create the table, and add who approved; renew the index."""
     _create_approvals()
     op.create_index("approvals_by_state", "approvals", ["state"], unique=False)
     op.add_column("publications", sa.Column("approved_by", sa.String(), nullable=True))
