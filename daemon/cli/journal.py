@@ -78,10 +78,10 @@ def verify(
 def show_head(context: typer.Context) -> None:
     """Print the signed head of the journal, to be kept elsewhere for `journal verify --head`."""
     from daemon.service import stack
-    from daemon.store.journal.key import key_path, own_key
+    from daemon.store.journal.key import key_path
 
     with opened(context) as (configuration, store):
-        key, _ = own_key(key_path(configuration.store.beside))
+        key = store.journal.own_key(key_path(configuration.store.beside))
         head = store.journal.head(key, stack.utc_now())
     typer.echo(head.text(), nl=False)
 

@@ -45,6 +45,15 @@ def run_by_bell(
         every=box.bell.rings_every,
         beat=beat,
     )
+    turns: Turns | None = None
+    if app.role.node:
+        turns = Turns(app.store, app.role, app.clock, box.mailbox.name, box.bell.rings_every)
+
+    def stored_in_turn() -> None:
+        stored()
+        if turns:
+            turns.renew()
+
     given: dict[str, Any] = {
         "name": box.mailbox.name,
         "bell": box.bell,
@@ -56,21 +65,12 @@ def run_by_bell(
         "status": status,
         "clock": app.clock,
         "stopping": stopping,
-        "stored": stored,
+        "stored": stored_in_turn,
         "changed": changed,
         "wake": wake,
         "parties": lambda: len({each.party for each in box.mailbox.channels()}),
         "ask_again": partial(ask_again, app.intake, box.mailbox, stopping, beat),
     }
-    if not app.role.node:
-        BellLoop(**given).run()
-        return True
-    turns = Turns(app.store, app.role, app.clock, box.mailbox.name, box.bell.rings_every)
-
-    def stored_in_turn() -> None:
-        stored()
-        turns.renew()
-
-    given["stored"] = stored_in_turn
-    BellTurns(**given, turns=turns, owner=app.role.owner).run()
+    loop = BellTurns(**given, turns=turns, owner=app.role.owner) if turns else BellLoop(**given)
+    loop.run()
     return True

@@ -18,7 +18,7 @@ from daemon.routing.explain import Tried
 from daemon.service import stack
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from daemon.store.journal.key import key_path, own_key
+from daemon.store.journal.key import key_path
 
 EXPORTED = "evidence-exported"
 """The kind of the event."""
@@ -89,7 +89,7 @@ def _exported(
         raise OperatorError(
             f"The letter {letter.id} is confidential; give the reason for the export with --reason"
         )
-    key, _ = own_key(source.key)
+    key = source.store.journal.own_key(source.key)
     source.store.events.add(
         now,
         kind=EXPORTED,

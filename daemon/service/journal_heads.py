@@ -26,8 +26,8 @@ from daemon.monitoring.service_problems import (
     unsigned_problem,
 )
 from daemon.store import Store
-from daemon.store.journal.heads import Head, fingerprint, public_of
-from daemon.store.journal.key import key_path, own_key, read_key
+from daemon.store.journal.heads import Head
+from daemon.store.journal.key import key_path, own_key
 
 _log = structlog.get_logger(__name__)
 _DAILY = timedelta(hours=20)
@@ -88,7 +88,7 @@ class JournalHeads:
 
         It is a problem if this one could not, if that other died. Raises StoreError.
         """
-        fault = key_fault(self._store, self._key_path())
+        fault = self._store.journal.key_fault(self._key_path())
         self._failed = {"": keyless_problem(fault)} if fault else {}
 
     def try_again(self, beat: Callable[[], None] = do_nothing) -> None:
@@ -123,7 +123,7 @@ class JournalHeads:
 
     def _signed(self, now: datetime) -> Head:
         path = self._key_path()
-        if fault := key_fault(self._store, path):
+        if fault := self._store.journal.key_fault(path):
             raise _NoKeyError(fault)
         try:
             key, new = own_key(path)
@@ -192,26 +192,3 @@ class JournalHeads:
                     since=each.began_at,
                     critical=False,
                 )
-
-
-def key_fault(store: Store, path: Path) -> str:
-    """Return why this machine cannot sign the journal that other nodes have signed.
-
-    Empty if it can, and where there are no other nodes. Raises StoreError.
-    """
-    signer = store.journal.signer() if store.is_shared else ""
-    if not signer:
-        return ""
-    what = "not there"
-    if path.exists():
-        try:
-            key = read_key(path)
-        except StoreError as error:
-            return str(error)
-        if public_of(key) == signer:
-            return ""
-        what = "another one"
-    return (
-        f"the journal is signed with the key {fingerprint(signer)}, and {path} is {what}; copy the "
-        "file from a node that has it, with its owner and mode"
-    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from daemon.core.callbacks import do_nothing
+from daemon.core.errors import StoreError
 from daemon.store.database import Database
-from daemon.store.journal.heads import HEAD, Head, sign
+from daemon.store.journal.heads import HEAD, Head, fingerprint, public_of, sign
+from daemon.store.journal.key import own_key, read_key
 from daemon.store.journal.reading import piece_of
 from daemon.store.journal.rows import canonical
 from daemon.store.journal.writing import THE_JOURNAL, NewRow, append, newest
@@ -70,6 +73,37 @@ class SignedJournal:
             return Head.of_facts(json.loads(facts)).key if facts else ""
         except (ValueError, KeyError, TypeError):  # changed by hand; `verify` finds that
             return ""
+
+    def key_fault(self, path: Path) -> str:
+        """Return why this machine cannot sign with the key in the file, as other nodes do.
+
+        Empty if it can, and where there are no other nodes. Raises StoreError.
+        """
+        signer = self.signer() if self._database.is_shared else ""
+        if not signer:
+            return ""
+        what = "not there"
+        if path.exists():
+            try:
+                key = read_key(path)
+            except StoreError as error:
+                return str(error)
+            if public_of(key) == signer:
+                return ""
+            what = "another one"
+        return (
+            f"the journal is signed with the key {fingerprint(signer)}, and {path} is {what}; copy "
+            "the file from a node that has it, with its owner and mode"
+        )
+
+    def own_key(self, path: Path) -> bytes:
+        """Return the private key that is in the file; it is made if there is none anywhere.
+
+        Raises StoreError, with the remedy, also if other nodes sign with another one.
+        """
+        if fault := self.key_fault(path):
+            raise StoreError(fault)
+        return own_key(path)[0]
 
     def head(self, key: bytes, now: datetime) -> Head:
         """Return a signed head of the newest row, and change nothing. Raises StoreError."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.config.store import StoreSettings
+from daemon.core.errors import StoreError
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.service.journal_heads import JournalHeads
 from daemon.store import Store
@@ -47,6 +48,10 @@ def test_every_node_needs_the_same_key(store: Store, tmp_path: Path, clock: Cloc
     assert second.heads.sign() is None
     assert "is not there; copy the file" in str(second.problems.all())
     assert not second.key.exists()
+
+    with pytest.raises(StoreError, match="is not there; copy the file"):
+        store.journal.own_key(second.key)
+    assert not second.key.exists(), "whatever signs makes no key of its own"
 
     make_key(second.key)
     assert second.heads.sign() is None
