@@ -135,6 +135,8 @@ class Database:
                 with self._session(self._engine.writer) as session, session.begin():
                     yield session
                 return
+            # begun already, and undone with its connection if the commit fails, which SQLite's is
+            # by its block
             with self._session(self._engine.writer) as session:
                 yield session
                 session.commit()
