@@ -35,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Every letter is synced several times, and a disk takes milliseconds for each sync; in memory the
     calls are the same. OpenSSL takes 30 milliseconds for the authorities of each context, and no
     test of parts meets a server that they know; so there is one, whatever the environment names.
-    Journeys, whose files are large and which may install packages, keep disk and authorities.
+    Journeys on their own, whose files are large and which may install packages, keep disk and
+    authorities.
 
     What was compiled is kept, though the environment may say otherwise: each of the thousands of
     child processes would compile the whole service again, which takes it twice its start.
@@ -50,12 +51,17 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.dont_write_bytecode = False
     hypothesis.settings.register_profile("busy", deadline=None)
     hypothesis.settings.load_profile("busy")
-    named = {part for argument in config.args for part in Path(argument).resolve().parts}
-    if "tests" not in named or named & _WHOLE_SYSTEM or config.args == config.getini("testpaths"):
+    if config.args == config.getini("testpaths") or not any(map(_is_of_parts, config.args)):
         return
     os.environ.update(SSL_CERT_FILE=str(_AUTHORITY), SSL_CERT_DIR=os.devnull)
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+def _is_of_parts(argument: str) -> bool:
+    """Whether an argument of the command line names tests of parts, and not of the whole."""
+    folders = Path(argument).resolve().parts
+    return "tests" in folders and _WHOLE_SYSTEM.isdisjoint(folders)
 
 
 def pytest_collection_finish() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
 from connectors.drops import local, shared_folder
+from daemon.core import batch_sync
 from daemon.core.errors import ContentMissing, TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
@@ -23,13 +24,17 @@ MakeParcel = Callable[..., Parcel]
 
 
 class Disk:
-    """Watches what is synced and renamed, in order; and can have a sync of a file fail."""
+    """Watches what is synced and renamed, in order; and can have a sync of a file fail.
+
+    It is one that cannot be synced as a whole, wherever the tests' files lie.
+    """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
         self.fails_at = ""
         self._sync, self._rename = os.fsync, shared_folder.rename_new
         patch.setattr(os, "fsync", self.fsync)
+        patch.setattr(batch_sync, "can_sync_file_system", lambda _: False)
         patch.setattr(local, "rename_new", self.rename)
 
     def fsync(self, descriptor: int) -> None:
