@@ -13,12 +13,19 @@ from sqlmodel import Field, SQLModel
 
 from daemon.core.errors import NodeFenced
 
-BEAT_EVERY = timedelta(seconds=5)
+BEAT_EVERY = timedelta(seconds=1)
 """How often a node says that it is alive."""
+LOOK_EVERY = timedelta(seconds=5)
+"""How often it looks at the others."""
+FRESH = timedelta(seconds=3)
+"""A node that has had no answer for so long waits for one before it lets others see anything."""
 LEASE = timedelta(seconds=18)
-"""A node that has had no answer for so long begins nothing more that others would see."""
+"""After so long it waits no more, and claims nothing."""
+ENDED_AFTER = timedelta(seconds=4)
+"""After so long others may take over its work if the server says that its connection has ended:
+then it has died, or cannot reach the server and lets nobody see anything."""
 SILENT_AFTER = timedelta(seconds=25)
-"""After so long others may take over its work: it has stopped by itself before."""
+"""After so long others may take over its work in any case."""
 WATCHED_FOR = timedelta(seconds=10)
 """So long another node must itself have seen the silence: after an outage of the database all have
 been silent, and need a moment.
@@ -50,6 +57,9 @@ class NodeRow(SQLModel, table=True):
     pid: int
     version: str
     lock: str = Field(description="what shows on the same machine that its process has ended")
+    backend: int = Field(
+        default=0, description="the server's process for its heartbeats; ends with the connection"
+    )
     started_at: datetime
     seen_at: datetime
     stopped_at: datetime | None = Field(default=None, description="when it was stopped in order")

@@ -1,8 +1,9 @@
 """How long this node may still do what others see, by its own clock, for all of its processes.
 
 The service renews it when the database has answered; it begins when the question was sent, so it
-ends before others can take over the work. It lies in memory that is shared with the processes that
-are forked afterwards, so a worker knows at once, and asks nobody.
+ends before others can take over the work. What others see waits for an answer that is fresh: when
+this node's connection ends, they take over sooner. It lies in memory that is shared with the
+processes that are forked afterwards, so a worker knows at once, and asks nobody.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+import time
 from collections.abc import Callable
 
 from daemon.core.elapsed import elapsed
 from daemon.core.errors import TemporaryFailure
 
+_LOOK = 0.05  # seconds
 _NUMBER = struct.Struct("=d")  # eight bytes, which are written at once
 
 
 class Lease:
     """The lease of a node. May be used from any thread and any forked process."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = elapsed) -> None:
-        """Make one that does not run yet."""
-        self._seconds, self._clock = seconds, clock
+    def __init__(
+        self, seconds: float, fresh: float = math.inf, clock: Callable[[], float] = elapsed
+    ) -> None:
+        """Make one that does not run yet. An answer is fresh for so many seconds."""
+        self._seconds, self._fresh, self._clock = seconds, fresh, clock
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
         self._set(-math.inf)
 
@@ -45,7 +50,9 @@ class Lease:
         return self.age() < self._seconds
 
     def confirm(self) -> None:
-        """Raise TemporaryFailure unless it runs."""
+        """Wait for a fresh answer while the lease runs; then raise TemporaryFailure."""
+        while self.runs() and self.age() >= self._fresh:
+            time.sleep(_LOOK)
         if not self.runs():
             raise TemporaryFailure(
                 "the database has not answered this node for too long, so another node may be "

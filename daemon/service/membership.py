@@ -1,8 +1,9 @@
 """What this process is among the nodes of its store: alone, or one of several.
 
-A node says every few seconds that it is alive, by a thread and a connection of their own. It stops
-what others would see when it has had no answer for `LEASE`, and ends when it learns that it was
-fenced off; others fence it off when they have seen nothing of it for longer than that.
+A node says every second that it is alive, by a thread and a connection of their own. Without a
+fresh answer it waits before it lets others see anything, not longer than `LEASE`, and it ends when
+it learns that it was fenced off. Others do that when they have seen nothing of it for longer, or,
+when its connection has ended, once its last answer is not fresh any more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,13 +30,14 @@ from daemon.core.errors import NodeFenced, StoreError
 from daemon.core.node_role import NodeRole, SoleProcess
 from daemon.core.nodes import (
     BEAT_EVERY,
+    FRESH,
     LEASE,
+    LOOK_EVERY,
     SILENT_AFTER,
     WATCHED_FOR,
     Duty,
     Member,
     NodeRow,
-    fenced,
 )
 from daemon.intake.pauses import tell_pauses
 from daemon.runtime.lease import Lease
@@ -74,8 +76,12 @@ class Membership:
         self._line: datetime | None = None
         """The database's time at second 0 of `elapsed`."""
         self._watched: dict[Member, _SeenNode] = {}
-        self._answered_since = 0.0
-        """Since when every heartbeat was answered."""
+        self._answered_since = math.inf
+        """Since when every heartbeat was answered; never, after one that was not."""
+        self._connected = (0, math.inf)
+        """The server's process that answers heartbeats, and since when all were its."""
+        self._ended: Collection[Member] = ()
+        self._looked_at = -math.inf
         self._nodes: Sequence[NodeRow] = ()
         self._duties: Mapping[str, Member] = {}
         self._asked: dict[str, float] = {}
@@ -141,41 +147,55 @@ class Membership:
         For one thread.
         """
         asked = elapsed()
-        beat = self._store.nodes.beat(self.member)
-        if not beat.takes_part:
-            self.lease.end()
-            raise fenced(self.member.node)
-        if not self.lease.runs():
-            self._answered_since = asked
+        try:
+            beat = self._store.nodes.beat(self.member)
+        except StoreError as error:
+            self._answered_since = math.inf
+            if isinstance(error, NodeFenced):
+                self.lease.end()
+            raise
+        self._answered_since = min(self._answered_since, asked)
+        if beat.backend != self._connected[0] or self._answered_since == asked:
+            self._connected = (beat.backend, asked)
         self.lease.renew(asked)
         answered = elapsed()
         if answered - asked <= _ROUND_TRIP or self._line is None:
             self._line = beat.now - timedelta(seconds=(asked + answered) / 2)
-        self._nodes, self._duties = beat.nodes, beat.duties
-        self._watch(beat.nodes, asked)
-        if self.silent_ones(beat.now):
+        self._ended = beat.ended
+        if asked - self._looked_at >= LOOK_EVERY.total_seconds():
+            self._look(asked)
+        if self.silent_ones():
             self.silent_wake.set()
 
-    def _watch(self, nodes: Sequence[NodeRow], at: float) -> None:
+    def _look(self, at: float) -> None:
+        seen = self._store.nodes.seen()
+        self._nodes, self._duties, self._looked_at = seen.nodes, seen.duties, at
         before = self._watched
         self._watched = {
             each.member: known
             if (known := before.get(each.member)) and known.seen_at == each.seen_at
             else _SeenNode(each.seen_at, at)
-            for each in nodes
+            for each in seen.nodes
         }
 
-    def silent_ones(self, now: datetime | None = None) -> list[Member]:
-        """Return the nodes whose work may be taken over."""
-        moment, at = now or self.now(), elapsed()
-        watched_for, watched = WATCHED_FOR.total_seconds(), self._watched
+    def silent_ones(self) -> list[Member]:
+        """Return the nodes whose work may be taken over.
+
+        After a server has restarted, or another one stands in for it, all connections have ended,
+        and the clock may be another: then nobody's work is, until this node has watched.
+        """
+        at, watched_for = elapsed(), WATCHED_FOR.total_seconds()
+        ended = self._ended if at - self._connected[1] >= watched_for else ()
+        silent = self._silent(at) if at - self._answered_since >= watched_for else ()
+        return [each for each in {*ended, *silent} if each != self.member]
+
+    def _silent(self, at: float) -> list[Member]:
+        now, watched_for, watched = self.now(), WATCHED_FOR.total_seconds(), self._watched
         return [
             each.member
             for each in self._nodes
             if each.takes_part
-            and each.member != self.member
-            and moment - each.seen_at >= SILENT_AFTER
-            and at - self._answered_since >= watched_for
+            and now - each.seen_at >= SILENT_AFTER
             and each.member in watched  # or a heartbeat is just bringing others
             and at - watched[each.member].since >= watched_for
         ]
@@ -221,7 +241,7 @@ class Membership:
         While the database does not answer, it is asked again and again.
         """
         lost = False
-        while not done.wait(1.0 if lost else BEAT_EVERY.total_seconds()):
+        while not done.wait(BEAT_EVERY.total_seconds()):
             try:
                 self.beat()
                 if lost:
@@ -249,7 +269,7 @@ class Membership:
         Raises NodeFenced if others have taken over that of this one, or StoreError.
         """
         while not stopping.is_set():
-            self.silent_wake.wait(BEAT_EVERY.total_seconds())
+            self.silent_wake.wait(LOOK_EVERY.total_seconds())
             beat()
             if self.fenced:
                 raise self.fenced
@@ -282,7 +302,7 @@ def sole_process() -> NodeRole:
 
 def new_lease(settings: StoreSettings) -> Lease:
     """Return the lease of a node, which does not run yet; without nodes, one that always does."""
-    lease = Lease(math.inf if settings.is_file else LEASE.total_seconds())
+    lease = Lease(math.inf if settings.is_file else LEASE.total_seconds(), FRESH.total_seconds())
     if settings.is_file:
         lease.renew(elapsed())
     return lease

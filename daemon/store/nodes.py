@@ -12,12 +12,33 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    column,
+    delete,
+    exists,
+    func,
+    table,
+    text,
+    update,
+)
 from sqlmodel import Session, col, select
 
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import Delivery, DeliveryState
-from daemon.core.nodes import SILENT_AFTER, DutyRow, Member, NodeRow, NodeState, member_of
+from daemon.core.nodes import (
+    ENDED_AFTER,
+    SILENT_AFTER,
+    DutyRow,
+    Member,
+    NodeRow,
+    NodeState,
+    fenced,
+    member_of,
+)
 from daemon.store.abandoned import CLAIMED, LOST, STOPPED, release_claims
 from daemon.store.database import Database, table_of
 from daemon.store.polls import parties_by_owner, release_turns
@@ -33,7 +54,17 @@ _BEAT = (
         _NODES.c.fenced_at.is_(None),
         _NODES.c.stopped_at.is_(None),
     )
-    .values(seen_at=func.clock_timestamp())
+    .values(seen_at=func.clock_timestamp(), backend=func.pg_backend_pid())
+    .returning(_NODES.c.seen_at, _NODES.c.backend)
+)
+_BACKENDS = table("pg_stat_activity", column("pid"))  # which any role may see of any other
+_CONNECTED = exists().where(_BACKENDS.c.pid == _NODES.c.backend)
+_ENDED = select(col(NodeRow.name), col(NodeRow.incarnation)).where(
+    col(NodeRow.fenced_at).is_(None),
+    col(NodeRow.stopped_at).is_(None),
+    func.clock_timestamp() - col(NodeRow.seen_at) >= ENDED_AFTER,
+    col(NodeRow.backend) != 0,  # a version before does not say it
+    ~_CONNECTED,
 )
 _SILENT = "another node has taken over, because nothing was heard of this one during the attempt"
 
@@ -42,10 +73,18 @@ _SILENT = "another node has taken over, because nothing was heard of this one du
 class Beat:
     """The answer to a heartbeat."""
 
-    takes_part: bool
-    """Whether the node still does; if not, it must end."""
     now: datetime
     """What the database's clock says."""
+    backend: int
+    """The server's process that answered."""
+    ended: Collection[Member]
+    """Nodes whose connection has ended, and which were not heard of for `ENDED_AFTER`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenNodes:
+    """What a node sees of all."""
+
     nodes: Sequence[NodeRow]
     duties: Mapping[str, Member]
     """Who has each duty, as the rows say."""
@@ -78,16 +117,24 @@ class Nodes:
         return None
 
     def beat(self, member: Member) -> Beat:
-        """Say that the node is alive, on a connection that nothing else uses."""
+        """Say that the node is alive, on a connection that nothing else uses.
+
+        Raises NodeFenced if it takes part no more.
+        """
         with self._database.beating() as connection:
             values = {"of_node": member.node, "of_start": member.incarnation}
-            beaten = connection.execute(_BEAT, values).rowcount
-            nodes = [NodeRow(**row) for row in connection.execute(_NODES.select()).mappings()]
+            found = connection.execute(_BEAT, values).one_or_none()
+            if found is None:
+                raise fenced(member.node)
+            now, backend = found
+            return Beat(now=now, backend=backend, ended=_ended(connection))
+
+    def seen(self) -> SeenNodes:
+        """Return all nodes and duties, read on the connection of the heartbeats."""
+        with self._database.beating() as connection:
             duties = connection.execute(_DUTIES.select()).mappings()
-            return Beat(
-                takes_part=bool(beaten),
-                now=connection.execute(_NOW).scalar_one(),
-                nodes=nodes,
+            return SeenNodes(
+                nodes=[NodeRow(**row) for row in connection.execute(_NODES.select()).mappings()],
                 duties={
                     row["name"]: Member(node=row["node"], incarnation=row["incarnation"])
                     for row in duties
@@ -100,11 +147,13 @@ class Nodes:
         Returns how many claims each had, by the name of the node.
         """
         with self._database.write() as session:
-            now = _now(session)
+            now, ended = _now(session), _ended(session.connection())
             found = [
                 each
                 for each in session.exec(select(NodeRow))
-                if each.member in silent and each.takes_part and now - each.seen_at >= SILENT_AFTER
+                if each.member in silent
+                and each.takes_part
+                and (each.member in ended or now - each.seen_at >= SILENT_AFTER)
             ]
             for each in found:
                 each.fenced_at = now
@@ -195,6 +244,12 @@ class Nodes:
             )
             for each in nodes
         ]
+
+
+def _ended(connection: Connection) -> frozenset[Member]:
+    """Return the nodes whose connection has ended some time ago, and that did not come back."""
+    found = connection.execute(_ENDED)
+    return frozenset(Member(node=name, incarnation=start) for name, start in found)
 
 
 def _is_of(member: Member) -> ColumnElement[bool]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from daemon.core.errors import NodeFenced, NotFound, OperatorError
 from daemon.core.model import DeliveryState, Outcome
-from daemon.core.nodes import SILENT_AFTER, Duty, Member, member_of
+from daemon.core.nodes import ENDED_AFTER, SILENT_AFTER, Duty, Member, member_of
 from daemon.store import Store
 from tests.unit.claiming import ENDS
 from tests.unit.conftest import NOW, stored_letter
@@ -40,10 +42,11 @@ def test_a_living_name_is_taken(nodes: Nodes) -> None:
         found = other.nodes.join(node("a", "2"), never)
         assert found is not None
         assert (found.host, found.pid, found.incarnation) == ("host-a", 1, "1")
-        assert first.nodes.beat(A1).takes_part
+        assert first.nodes.beat(A1)
         assert other.nodes.join(node("a", "2"), lambda *_: True) is None
-        assert not first.nodes.beat(A1).takes_part
-        assert other.nodes.beat(A2).takes_part
+        with pytest.raises(NodeFenced):
+            first.nodes.beat(A1)
+        assert other.nodes.beat(A2)
     with pytest.raises(NodeFenced):
         first.letters.add([stored_letter("late")])
 
@@ -78,12 +81,45 @@ def test_a_silent_node_is_fenced_off_before_others_take_its_work(nodes: Nodes) -
         lambda: ENDS["delivered"](a.outbox, old),
         lambda: a.outbox.claim(A1.owner, NOW, LEASE, 1),
         lambda: a.nodes.take_duty(Duty.ALERTS, A1),
+        lambda: a.nodes.beat(A1),
     ):
         with pytest.raises(NodeFenced, match="node a was silent"):
             late()
-    assert not a.nodes.beat(A1).takes_part
     assert ENDS["delivered"](b.outbox, claim)
     assert [each.alive for each in b.nodes.states()] == [False, True]
+
+
+def test_a_node_that_died_need_not_be_silent_for_long(nodes: Nodes) -> None:
+    """The server knows that a node's connection ended: if it does not come back at once, others may
+    take over; while it is connected, or did not say how, a moment of silence means nothing."""
+    a, b = nodes.start("a"), nodes.start("b")
+    nodes.silence("a", 2 * ENDED_AFTER)
+    assert not b.nodes.beat(B1).ended, "it has not said which connection it has"
+    a.nodes.beat(A1)
+    nodes.silence("a", 2 * ENDED_AFTER)
+    assert not b.nodes.beat(B1).ended
+    assert b.nodes.take_over([A1]) == {}
+    a.nodes.beat(A1)
+    a.close()
+    wait_until_only(nodes, b.nodes.beat(B1).backend)
+    assert not b.nodes.beat(B1).ended, "it may be connecting again"
+    nodes.silence("a", ENDED_AFTER)
+    assert b.nodes.beat(B1).ended == {A1}
+    assert b.nodes.take_over([A1]) == {"a": 0}
+    assert not b.nodes.beat(B1).ended
+
+
+def wait_until_only(nodes: Nodes, backend: int) -> None:
+    """Wait until the server has noticed that a connection of heartbeats is closed."""
+    gone = (
+        "SELECT NOT EXISTS (SELECT 1 FROM nodes JOIN pg_stat_activity AS s ON backend = s.pid"
+        f" WHERE s.pid <> {backend})"
+    )
+    ends = time.monotonic() + 20
+    with psycopg.connect(nodes.url.replace("+psycopg", ""), autocommit=True) as connection:
+        while connection.execute(gone).fetchone() != (True,):
+            assert time.monotonic() < ends
+            time.sleep(0.01)
 
 
 def test_blame_is_for_who_may_have_ended_it(nodes: Nodes) -> None:
@@ -110,7 +146,7 @@ def test_a_duty_is_one_nodes_until_it_is_gone(nodes: Nodes) -> None:
     assert a.nodes.take_duty(Duty.ALERTS, A1) == A1
     assert b.nodes.take_duty(Duty.ALERTS, B1) == A1
     assert b.nodes.take_duty(Duty.MARKS, B1) == B1
-    assert b.nodes.beat(B1).duties == {"alerts": A1, "marks": B1}
+    assert b.nodes.seen().duties == {"alerts": A1, "marks": B1}
     nodes.silence("a", SILENT_AFTER)
     assert b.nodes.take_duty(Duty.ALERTS, B1) == A1, "it is not fenced off yet"
     b.nodes.take_over([A1])

@@ -3,5 +3,5 @@
 A change of a table in `model.py` comes with a new file in `versions`.
 """
 
-HEAD = "0033"
+HEAD = "0034"
 """The newest version; a store that has it already need not load Alembic, which is slow."""
