@@ -9,13 +9,16 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.config.store import StoreSettings
+from daemon.core.errors import PostmottakError
 from daemon.core.model import DeliveryState
+from daemon.core.parcels import Receipt
+from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.service.membership import new_lease, taking_part
 from daemon.store import Store
@@ -25,14 +28,19 @@ from tests.unit.conftest import active_snapshot, stored_letter
 _ALL = 300
 
 
-def _delivered(dispatch: Dispatch) -> int:
-    return sum(dispatch.counted.values().values())
+class _Leaving(FileDrop):
+    """Stops its node once it has got so many letters."""
 
+    def leave(self, after: int, stopping: threading.Event) -> None:
+        """Say when."""
+        self._left, self._stopping = after, stopping
 
-def _stop_after(number: int, dispatch: Dispatch, stopping: threading.Event) -> None:
-    while _delivered(dispatch) < number:
-        time.sleep(0.005)
-    stopping.set()
+    def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+        """Drop them."""
+        self._left -= len(parcels)
+        if self._left <= 0:
+            self._stopping.set()
+        return super().deliver_batch(parcels)
 
 
 def _all_are_delivered(store: Store) -> bool:
@@ -52,7 +60,7 @@ def main(url: str, folder: str, node: str, letters: str, leaves: str) -> None:
         store.letters.add([stored_letter(f"{node}{number}") for number in range(int(letters))])
         while store.queries.counts().messages < _ALL:
             time.sleep(0.01)  # so that both begin at once
-        drop = FileDrop("erp", Settings(path=place / "drop", layout="csv", name="{id}"))
+        drop = _Leaving("erp", Settings(path=place / "drop", layout="csv", name="{id}"))
         dispatch = Dispatch(
             store=store,
             content=content,
@@ -62,12 +70,11 @@ def main(url: str, folder: str, node: str, letters: str, leaves: str) -> None:
             role=member,
         )
         stopping = threading.Event()
-        watching = partial(_stop_after, int(leaves), dispatch, stopping)
-        threading.Thread(target=watching, daemon=True).start()
+        drop.leave(int(leaves), stopping)
         while not stopping.is_set() and not _all_are_delivered(store):
             dispatch.deliver_due(stopping)
             time.sleep(0.05)
-        delivered = _delivered(dispatch)
+        delivered = sum(dispatch.counted.values().values())
     store.close()
     sys.stdout.write(f"{delivered}\n")
 
