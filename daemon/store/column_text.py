@@ -1,4 +1,4 @@
-"""What SQLite keeps of moments and JSON: the same text that SQLAlchemy writes, for less.
+"""What SQLite keeps of moments and JSON, the same text that SQLAlchemy writes, for less; and texts.
 
 A letter has some thirty of them, and most of its JSON is empty.
 """
@@ -33,6 +33,18 @@ def _moment(value: datetime | None) -> str | None:
 def write_moments_fast(dialect: Dialect) -> None:
     """Have the dialect of SQLite write moments so."""
     dialect.colspecs = {**dialect.colspecs, DateTime: _Moment}
+
+
+def any_text(raw: bytes) -> str:
+    """Return a stored text.
+
+    If it is not UTF-8, which only another program can have written, no row that has it would be
+    read: so it is a text that the service stores nowhere, because it has NUL.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"\0{raw.decode(errors='backslashreplace')}"
 
 
 def json_text(value: object) -> str:

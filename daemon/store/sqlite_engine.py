@@ -19,7 +19,7 @@ from sqlmodel import create_engine
 from daemon.core.errors import DiskFull, NotStorable, PostmottakError, StoreBusy, StoreError
 from daemon.runtime.owner import create_file, make_folder
 from daemon.store.busy import BusyWait, is_busy
-from daemon.store.column_text import json_of, json_text, write_moments_fast
+from daemon.store.column_text import any_text, json_of, json_text, write_moments_fast
 from daemon.store.journal.capture import capture, captured, forget
 from daemon.store.journal.writing import write_captured
 from daemon.store.kept_journals import JournalKeeper
@@ -93,6 +93,7 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
 
 def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # `_begin` begins transactions
+    connection.text_factory = any_text
     connection.execute("PRAGMA busy_timeout=0")  # `busy_wait` waits, also for the others
     for pragma in _PRAGMAS:
         busy_wait.until_free(partial(connection.execute, f"PRAGMA {pragma}"))

@@ -242,6 +242,26 @@ def test_each_bound_column_is_bound(
         database.write_bytes(content)
 
 
+@pytest.mark.parametrize("value", ["x'ff'", "CAST(x'ff' AS TEXT)"], ids=["bytes", "no UTF-8"])
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda each: each.table)
+def test_what_is_no_text_is_found(
+    binding: Binding, value: str, lived: tuple[Store, Head], key: bytes, database: Path
+) -> None:
+    """Bytes in place of any bound value, and texts that are not UTF-8, are found as each change is,
+    and keep nobody from verifying the rest."""
+    lived[0].close()
+    content = database.read_bytes()
+    with by_hand(database) as connection:
+        columns = connection.execute(f"PRAGMA table_info({binding.table})").fetchall()
+    of_numbers = {name for _, name, kind, *_, is_key in columns if is_key and kind == "INTEGER"}
+    for column in sorted({*binding.columns, binding.walked} - of_numbers):
+        with by_hand(database) as connection:
+            first = f"rowid = (SELECT min(rowid) FROM {binding.table})"
+            connection.execute(f'UPDATE {binding.table} SET "{column}" = {value} WHERE {first}')
+        assert faults(database, [lived[1]], key), column
+        database.write_bytes(content)
+
+
 @pytest.mark.parametrize("turn", range(10))
 def test_a_thousand_random_edits_are_found(
     turn: int, lived: tuple[Store, Head], key: bytes, database: Path
@@ -280,12 +300,13 @@ NEWEST = "(SELECT max(sequence) FROM journal)"
     [
         f"UPDATE journal SET hash = 'no bytes' WHERE sequence = {NEWEST}",
         f"UPDATE journal SET hash = 10000000000000 WHERE sequence = {NEWEST}",
+        f"UPDATE journal SET hash = CAST(x'ff' AS TEXT) WHERE sequence = {NEWEST}",
         (
             "INSERT INTO journal SELECT 9223372036854775807, at, kind, subject, facts, NULL, NULL, "
             f"hash FROM journal WHERE sequence = {NEWEST}"
         ),
     ],
-    ids=["text for a hash", "a number for a hash", "the highest number"],
+    ids=["text for a hash", "a number for a hash", "no UTF-8", "the highest number"],
 )
 def test_an_edit_of_the_newest_row_stops_no_letter(
     edit: str, lived: tuple[Store, Head], key: bytes, database: Path

@@ -299,6 +299,7 @@ def test_a_journal_that_was_never_signed(
         "UPDATE journal SET kind = x'ff' WHERE sequence = 2",
         "UPDATE journal SET at = x'ff' WHERE sequence = 2",
         "UPDATE journal SET facts = x'ff' WHERE sequence = 2",
+        "UPDATE journal SET facts = CAST(x'ff' AS TEXT) WHERE sequence = 2",
         "UPDATE journal SET salt = 'text', body_salt = 7 WHERE sequence = 2",
     ],
 )
