@@ -24,10 +24,8 @@ _NUMBER = struct.Struct("=d")  # eight bytes, which are written at once
 class Lease:
     """The lease of a node. May be used from any thread and any forked process."""
 
-    def __init__(
-        self, seconds: float, fresh: float = math.inf, clock: Callable[[], float] = elapsed
-    ) -> None:
-        """Make one that does not run yet. An answer is fresh for so many seconds."""
+    def __init__(self, seconds: float, fresh: float, clock: Callable[[], float] = elapsed) -> None:
+        """Make one that does not run yet; both are seconds after an answer."""
         self._seconds, self._fresh, self._clock = seconds, fresh, clock
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
         self._set(-math.inf)

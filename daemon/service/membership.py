@@ -302,9 +302,10 @@ def sole_process() -> NodeRole:
 
 def new_lease(settings: StoreSettings) -> Lease:
     """Return the lease of a node, which does not run yet; without nodes, one that always does."""
-    lease = Lease(math.inf if settings.is_file else LEASE.total_seconds(), FRESH.total_seconds())
-    if settings.is_file:
-        lease.renew(elapsed())
+    if not settings.is_file:
+        return Lease(LEASE.total_seconds(), FRESH.total_seconds())
+    lease = Lease(math.inf, math.inf)
+    lease.renew(elapsed())
     return lease
 
 

@@ -37,7 +37,7 @@ def _stop_first(call: Callable[..., Any]) -> Callable[..., Any]:
 
 def main(folder: str, where: str, seconds: str) -> None:
     """Drop it."""
-    lease = Lease(float(seconds))
+    lease = Lease(float(seconds), float(seconds))
     lease.renew(elapsed())
     if where == "staged":
         local.LocalDrop.sync = _stop_first(local.LocalDrop.sync)  # type: ignore[method-assign]

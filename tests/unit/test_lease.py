@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
+from daemon.config.store import StoreSettings
 from daemon.core.elapsed import elapsed
 from daemon.core.errors import TemporaryFailure
 from daemon.runtime.lease import Lease
+from daemon.service.membership import new_lease
 
 _LONG = 3600.0
 
@@ -45,3 +48,14 @@ def test_the_wait_ends_with_the_lease() -> None:
         lease.confirm()
     fence.join()
     assert not lease.runs()
+
+
+def test_one_service_with_a_file_waits_for_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without nodes nobody answers, and none is waited for, however long the service runs."""
+    lease = new_lease(StoreSettings(database="sqlite:///letters.db", content=tmp_path))
+    started = elapsed()
+    monkeypatch.setattr(lease, "_clock", lambda: started + 365 * 24 * _LONG)
+    lease.confirm()
+    assert lease.runs()
