@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.abreast import abreast
 from benchmarks.bell import bell
+from benchmarks.databases import databases
 from benchmarks.fast import fast, is_shortened
 from benchmarks.ladder import ladder
 from benchmarks.memory import idle, memory
@@ -39,6 +40,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "bell": bell,
     "abreast": abreast,
     "turns": turns,
+    "databases": databases,
     "page": page,
     "ladder": ladder,
     "idle": idle,

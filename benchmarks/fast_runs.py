@@ -8,7 +8,7 @@ import resource
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -73,9 +73,15 @@ class _Around:
     others: float = 0.0
 
 
-def service_run(altinn: StaticAltinn, wanted: Counter[str], box: Path) -> Run:
-    """Run the service until it has dropped every letter. Raises TooLong and NotTheSame."""
+def service_run(
+    altinn: StaticAltinn, wanted: Counter[str], box: Path, change: Callable[[str], str] = str
+) -> Run:
+    """Run the service until it has dropped every letter. Raises TooLong and NotTheSame.
+
+    `change` is given its configuration, and returns another one.
+    """
     configuration, letters = fresh(altinn.scene, box), wanted.total()
+    configuration.write_text(change(configuration.read_text("utf-8")), encoding="utf-8")
     with _around(altinn.pid) as around:
         began = datetime.now(UTC)
         with running(configuration) as service, peak_memory(service.process.pid) as peak:

@@ -202,7 +202,13 @@ def _reads(store: Store) -> Iterator[list[float]]:
 
 def filled(path: Path, count: int) -> Path:
     """Make a store with `count` waiting letters. Returns its path."""
-    store = Store(f"sqlite:///{path}")
+    fill(f"sqlite:///{path}", count)
+    return path
+
+
+def fill(url: str, count: int) -> None:
+    """Make a store with `count` letters that wait for `erp`."""
+    store = Store(url)
     table = _table(_TABLE)
     store.letters.note_table(table.version, table.text, _NOW)
     chance = random.Random(1)  # noqa: S311  # the same ids each time
@@ -214,7 +220,6 @@ def filled(path: Path, count: int) -> Path:
             ]
         )
     store.close()
-    return path
 
 
 def _letter(chance: random.Random, version: str, number: int) -> StoredLetter:
