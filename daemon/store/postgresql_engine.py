@@ -145,6 +145,8 @@ def _open(url: str, password: str, busy_wait: BusyWait, shown: str) -> Engine:
         use_native_hstore=False,
     )
     keep_as_sqlite_does(engine)
+    dialect: Any = engine.dialect
+    dialect.use_insertmanyvalues_wo_returning = True  # one statement for many rows, not many
     event.listen(engine, "connect", partial(_prepare_connection, shown))
     event.listen(engine, "checkout", _check_connection)
     event.listen(engine, "begin", partial(_begin, busy_wait))

@@ -26,7 +26,7 @@ from daemon.store.journal.rows import (
     leaf_of,
     ordered,
 )
-from daemon.store.sql_words import run, words_of
+from daemon.store.sql_words import insert, run, words_of
 
 BEGUN, MIGRATED = "begun", "migrated"
 """The kinds of the first row, and of what was stored before it."""
@@ -56,7 +56,6 @@ _MOST = 2**62
 _NEWEST = (
     f"SELECT sequence, hash FROM journal WHERE sequence < {_MOST} ORDER BY sequence DESC LIMIT 1"  # noqa: S608  # our own number
 )
-_INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SALTS = (
     "SELECT subject, salt, body_salt FROM journal "
     "WHERE subject IN ({texts}) "
@@ -153,7 +152,7 @@ def append(connection: Any, rows: Iterable[NewRow]) -> None:
         previous = hash_of(previous, leaf_of(sequence, at, kind, subject, facts))
         values.append((sequence, at, kind, subject, facts, salts.salt, salts.body, previous))
     if values:
-        run(connection, _INSERT, values)
+        insert(connection, "journal", values)
 
 
 def newest(connection: Any) -> tuple[int, bytes]:
