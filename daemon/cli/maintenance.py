@@ -44,9 +44,11 @@ def add_to(app: typer.Typer) -> None:
     for command in (run, log):
         retention.command()(command)
     database = typer.Typer(
-        help="Check the database and the stored attachments.", no_args_is_help=True
+        help="Check the database and the stored attachments, and upgrade the tables.",
+        no_args_is_help=True,
     )
     database.command("check")(check)
+    database.command("upgrade")(upgrade)
     app.add_typer(retention, name="retention")
     app.add_typer(database, name="db")
     app.command()(backup)
@@ -318,3 +320,49 @@ def _print(columns: tuple[str, ...], rows: Sequence[Sequence[object]], *, json: 
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table(columns, rows)
+
+
+def upgrade(
+    context: typer.Context,
+    *,
+    user: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="On PostgreSQL: the owner of the tables, if that is not the service's user.",
+        ),
+    ] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(help="The file with the password of this user.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Bring the tables up to date with this version.
+
+    Each start of the service does this by itself, if its user may. With --user another one does,
+    and the service's user is given what it needs: it may read and write rows, and change no table.
+    Other nodes may run meanwhile, unless the command says that they may not. A database on SQLite
+    must not be in use.
+    """
+    from daemon.cli.store import settings_at
+    from daemon.runtime import logs as logging
+    from daemon.service import stack
+    from daemon.service.store_upgrade import upgrade_store, url_as
+
+    logging.configure()
+    if password_file and not user:
+        raise typer.BadParameter("--password-file needs --user")
+    settings = stack.load_configuration(options(context).config).store
+    if user and settings.is_file:
+        raise OperatorError("--user is for PostgreSQL only")
+    owner = settings_at(settings, url_as(settings.database, user), password_file) if user else None
+    done = upgrade_store(settings, owner)
+    if json:
+        print_json(asdict(done))
+        return
+    if done.before == done.after:
+        typer.echo(f"The tables are those of this version, {done.after}: nothing to do.")
+    else:
+        typer.echo(f"The tables were upgraded: from {done.before or 'none'} to {done.after}.")
+    if done.service_user:
+        typer.echo(f"{done.service_user} may read and write their rows.")

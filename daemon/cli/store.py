@@ -62,7 +62,7 @@ def move(
     logs.configure()
     file = options(context).config
     configuration = stack.load_configuration(file)
-    target = _target(configuration.store, to, password_file)
+    target = settings_at(configuration.store, to, password_file)
     moving = StoreMove(
         configuration=configuration, target=target, replaces_zero_characters=replace_nul
     )
@@ -99,7 +99,8 @@ def _print(moved: MovedStore, moving: StoreMove, file: Path) -> None:
         typer.echo(f"The key that signs the journal is in {moving.key}; keep a copy of it.")
 
 
-def _target(source: StoreSettings, url: str, password_file: Path | None) -> StoreSettings:
+def settings_at(source: StoreSettings, url: str, password_file: Path | None) -> StoreSettings:
+    """Return settings with another URL and password. Raises OperatorError."""
     from pydantic import ValidationError
 
     from daemon.config.store import StoreSettings

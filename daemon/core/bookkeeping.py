@@ -369,3 +369,12 @@ class JournalRow(SQLModel, table=True):
         default=None, description="the same for the letter's text, which may go before"
     )
     hash: bytes = Field(description="SHA-256 of the hash before, and of all columns but the salts")
+
+
+class Upgrade(SQLModel, table=True):
+    """An upgrade of the tables, for the message of a version that does not know them yet."""
+
+    __tablename__ = "upgrades"
+
+    tables: str = Field(primary_key=True, description="the number that they have since")
+    version: str = Field(description="of Postmottak")

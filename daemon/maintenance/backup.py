@@ -103,7 +103,7 @@ class _Making:
 
     def make(self, now: datetime) -> Backup:
         """Copy the files, check everything, and write the last file."""
-        store = Store(f"sqlite:///{self.folder / _DATABASE}")
+        store = Store(f"sqlite:///{self.folder / _DATABASE}", alone=True)
         try:
             store.sessions.end_everywhere()  # a restored store logs nobody in
             unchanged = 0
@@ -202,7 +202,7 @@ def restore_backup(
         raise StoreError(
             f"the backup {folder} cannot be restored: {what}; fix that, and run the command again"
         ) from error
-    store = Store(f"sqlite:///{database}")
+    store = Store(f"sqlite:///{database}", alone=True)
     try:
         return check_store(database, store, content, is_known=_listed(content))
     finally:

@@ -88,7 +88,7 @@ def _by_prefix(needed: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[st
 
 
 def _wrong_counts(path: Path) -> list[str]:
-    store = Store(f"sqlite:///{path}")
+    store = Store(f"sqlite:///{path}", alone=True)
     try:
         return store.queries.wrong_counts()
     finally:

@@ -389,7 +389,7 @@ def open_app(
         if fork_server:
             ends.callback(fork_server[0].close)
         busy_wait = BusyWait(limit=None) if with_workers else None
-        store = Store(settings.database, busy_wait, settings.password)
+        store = Store(settings.database, busy_wait, settings.password, alone=True)
         ends.callback(store.close)
         node = ends.enter_context(taking_part(store, settings, lease))
         app = App(checked, store, clock_of(store, new_clock, node), lock, fork_server, node)

@@ -161,10 +161,18 @@ class Store:
 
     # one statement for each subject
     def __init__(  # noqa: PLR0915
-        self, url: str, busy_wait: BusyWait | None = None, password: str = ""
+        self,
+        url: str,
+        busy_wait: BusyWait | None = None,
+        password: str = "",
+        *,
+        alone: bool = False,
     ) -> None:
-        """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError."""
-        self._database = Database(url, busy_wait, password)
+        """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError.
+
+        `alone` says that this process has the store's lock.
+        """
+        self._database = Database(url, busy_wait, password, alone=alone)
         self.nodes = Nodes(self._database)
         self.polls = Polls(self._database)
         self.letters = Letters(self._database)

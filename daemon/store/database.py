@@ -10,64 +10,44 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, Table, inspect, text
+from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlmodel import Session, SQLModel
 from sqlmodel.sql.expression import SelectOfScalar
 
-from daemon.core.callbacks import do_nothing
 from daemon.core.errors import (
     NotStorable,
-    PostmottakError,
     StoreError,
     StoreUnreachable,
 )
 from daemon.core.nodes import Member, fenced
 from daemon.store.busy import BusyWait
-from daemon.store.closed_store import refuse_closed
+from daemon.store.engine import StoreEngine
 from daemon.store.journal.writing import begin, newest
 from daemon.store.migrations import HEAD
 from daemon.store.sql_words import words_of
+from daemon.store.upgrade import tables_of, upgrade
 
 _Row = TypeVar("_Row")
-
-
-class StoreEngine(Protocol):
-    """Connections to one database, of one kind."""
-
-    shown: str
-    """The URL as messages have it, without a password."""
-    reader: Engine
-    """For transactions that see one state."""
-    single: Engine
-    """For single statements."""
-    writer: Engine
-    """For transactions that write, one after the other, and what they change into the journal."""
-    upgrader: Engine
-    """For migrations, while nobody else writes."""
-    beats: Engine | None
-    """For heartbeats, with a connection of their own; None if the database has no nodes."""
-
-    def complete(self, connection: Connection) -> None:
-        """Add to the tables what the migrations leave to each kind. May be called again."""
-
-    def rejected(self, error: DBAPIError) -> NotStorable:
-        """Return what a rejected value becomes."""
-
-    def failed(self, error: DBAPIError) -> PostmottakError:
-        """Return what another failure becomes."""
 
 
 class Database:
     """Transactions on the database. May be used from several threads."""
 
-    def __init__(self, url: str, busy_wait: BusyWait | None = None, password: str = "") -> None:
-        """Open the database, and migrate its tables; a file is created if it is missing.
+    def __init__(
+        self,
+        url: str,
+        busy_wait: BusyWait | None = None,
+        password: str = "",
+        *,
+        alone: bool = False,
+    ) -> None:
+        """Open the database, and bring its tables up to date; a missing file is created.
 
         `busy_wait` says how long every method waits for a busy database before it raises StoreBusy.
-        Raises StoreError, and StoreClosed if it was moved or is half of a move.
+        `alone` is as for `upgrade`. Raises as that does.
         """
         self.busy_wait = busy_wait or BusyWait()
         self.member: Member | None = None
@@ -80,7 +60,7 @@ class Database:
             raise StoreError(f"the database {url} cannot be opened: {error.strerror}") from error
         try:
             with self._as_store_error():
-                self._migrate()
+                self._migrate(alone=alone)
             self._begin_journal()
         except BaseException:
             self.close()
@@ -187,18 +167,11 @@ class Database:
             self._engine.failed(error), StoreUnreachable
         )
 
-    def _migrate(self) -> None:
+    def _migrate(self, *, alone: bool) -> None:
         with self._engine.reader.connect() as connection:
-            known = inspect(connection).has_table("alembic_version")
-            current = (
-                connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-                if known
-                else None
-            )
-            if current and current != HEAD:
-                refuse_closed(connection, self._engine.shown)
-        if current != HEAD:
-            upgrade(self._engine)
+            is_current = tables_of(connection) == HEAD
+        if not is_current:
+            upgrade(self._engine, alone=alone)
 
     def _begin_journal(self) -> None:
         with self.read_one() as connection:
@@ -261,41 +234,6 @@ def engine_of(url: str, busy_wait: BusyWait, password: str) -> StoreEngine:
             "pip install 'postmottak[postgresql]'"
         ) from error
     return PostgresqlEngine(url, busy_wait, password)
-
-
-def upgrade(engine: StoreEngine, then: Callable[[Connection], object] = do_nothing) -> None:
-    """Make the tables, or bring them up to date, and do something more in the same transaction."""
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", "daemon.store:migrations")
-    with engine.upgrader.begin() as connection:
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            raise StoreError(
-                f"the database {engine.shown} was made by a later version of Postmottak"
-                f"{_later(engine)}; install that one"
-            ) from error
-        engine.complete(connection)
-        then(connection)
-
-
-def _later(engine: StoreEngine) -> str:
-    """Name the version that made the tables: of the nodes that have worked with them, the newest.
-
-    Where there are no nodes, only the numbers of the tables are known.
-    """
-    with engine.reader.connect() as connection:
-        tables = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        newest = "SELECT version FROM nodes ORDER BY started_at DESC LIMIT 1"
-        has_nodes = inspect(connection).has_table("nodes")
-        version = connection.execute(text(newest)).scalar() if has_nodes else None
-    name = f", {version}" if version else ""
-    return f"{name} (it has the tables {tables}, and this one knows {HEAD})"
 
 
 def table_of(kind: type[SQLModel]) -> Table:

@@ -17,23 +17,28 @@ def share(change: Callable[[object, str, object], None]) -> None:
     What has tables already is migrated as ever. `change` is `setattr`, or that of a MonkeyPatch.
     """
     from daemon.store import database
+    from daemon.store.engine import StoreEngine
+    from daemon.store.upgrade import upgrade as migrate
 
-    migrate, statements = database.upgrade, list[str]()
+    statements = list[str]()
 
     def upgrade(
-        engine: database.StoreEngine, then: Callable[[Connection], object] = do_nothing
-    ) -> None:
+        engine: StoreEngine,
+        then: Callable[[Connection], object] = do_nothing,
+        *,
+        alone: bool = False,
+    ) -> str | None:
         if engine.upgrader.dialect.name != "sqlite" or then is not do_nothing:
-            migrate(engine, then)
-            return
+            return migrate(engine, then, alone=alone)
         with engine.upgrader.begin() as connection:
             is_new = not inspect(connection).get_table_names()
             for each in statements if is_new else ():
                 connection.exec_driver_sql(each)
         if not (is_new and statements):
-            migrate(engine)
+            migrate(engine, alone=alone)
         if is_new and not statements:
             statements.extend(_made(engine.upgrader))
+        return None
 
     change(database, "upgrade", upgrade)
 

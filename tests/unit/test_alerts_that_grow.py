@@ -241,6 +241,7 @@ _LATER = (
     "polls",
     "host_pauses",
     "pending_logins",
+    "upgrades",
 )
 """Tables that later versions added."""
 _UNDO = (

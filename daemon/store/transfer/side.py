@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from daemon.store.busy import BusyWait
 from daemon.store.closed_store import MoveMark, move_mark
-from daemon.store.database import as_store_errors, engine_of, upgrade
+from daemon.store.database import as_store_errors, engine_of
 from daemon.store.journal.writing import newest
 from daemon.store.sql_words import SqlWords, words_of
+from daemon.store.upgrade import upgrade
 
 
 class Side:

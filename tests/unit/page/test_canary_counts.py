@@ -59,6 +59,7 @@ OTHERS = {
         "check",
         "completion",
         "coverage",
+        "db upgrade",
         "demo",
         "destinations test",
         "discover",
