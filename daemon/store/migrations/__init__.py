@@ -8,7 +8,8 @@ before works with the new tables until its turn comes. So each file from 0034 on
 holds it to that. A file with `expands = False` takes something away, and is carried out only when
 nobody works with the store by an earlier version.
 
-What no test sees: a node of the version before does not know a new column, so it leaves that out of
+What triggers note for the journal has the number of a binding, so new bindings come last. What no
+test sees: a node of the version before does not know a new column, so it leaves that out of
 the journal, too. A column that the journal binds is filled one version later than it is added.
 """
 
