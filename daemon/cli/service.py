@@ -33,13 +33,18 @@ def run(context: typer.Context) -> None:
     from daemon.runtime.start_fault import clear_start_fault
     from daemon.runtime.systemd import SystemdNotifier
     from daemon.service import app, stack
+    from daemon.service.away import when_reachable
     from daemon.service.supervisor import Supervisor
     from daemon.service.table_in_force import load_for_work
 
     logs.configure()
-    SystemdNotifier().opening()
+    notifier = SystemdNotifier()
+    notifier.opening()
+    signal.signal(signal.SIGTERM, _end_before_start)
     try:
-        checked = load_for_work(options(context).config, as_owner_of)
+        checked = when_reachable(
+            lambda: load_for_work(options(context).config, as_owner_of), notifier
+        )
     except ConfigurationError as error:
         stack.note_why_not_started(options(context).config, error)
         raise
@@ -53,6 +58,14 @@ def run(context: typer.Context) -> None:
         ended = service.run()
     if not ended:
         _leave_at_once(Exit.FINE)
+
+
+def _end_before_start(_number: int, _frame: object) -> NoReturn:
+    """End the process wherever it is, as SIGINT does.
+
+    Nothing is under way yet, and a wait for the database may be inside libpq.
+    """
+    raise SystemExit(Exit.FINE)
 
 
 @contextmanager

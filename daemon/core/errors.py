@@ -10,6 +10,7 @@
     │   │   └── StorageUnreachable   nothing new is fetched until the bucket of content answers
     │   ├── StoreBusy            another program has a lock; the service waits, a command gives up
     │   ├── StoreUnreachable     no connection to PostgreSQL, or only to a standby; it may pass
+    │   │   └── StoreRefused     it answers and lets this user not in; a start does not wait for it
     │   ├── NodeFenced           others have taken over this node's work; it is started again
     │   └── WorkerLost           the fork server, which starts worker processes, has ended
     ├── NotStorable              one letter that the database rejects as it is
@@ -109,6 +110,14 @@ class StoreUnreachable(StoreError):
 
     What the transaction did is undone, but for one that was lost while it was committed: that may
     be done. It may pass, as when a server is restarted or another one takes over.
+    """
+
+
+class StoreRefused(StoreUnreachable):
+    """The database's server answers, and does not let this user in.
+
+    For a wrong password, or no such user or database. A service that runs waits for it all the
+    same; a start does not.
     """
 
 

@@ -28,12 +28,12 @@ class SystemdNotifier:
         self.watchdog_every = _watchdog_seconds(environment)
         """Seconds between watchdog pings, a third of systemd's limit; None without a watchdog."""
 
-    def opening(self) -> None:
-        """Report that the store is being opened, and ask for an hour for that.
+    def opening(self, status: str = "opening the store") -> None:
+        """Report that the store is being opened, and ask for an hour from now on for that.
 
         Stopped after the unit's own time, an upgrade would begin again at each start for ever.
         """
-        self._send(f"EXTEND_TIMEOUT_USEC={_TO_OPEN}", "STATUS=opening the store")
+        self._send(f"EXTEND_TIMEOUT_USEC={_TO_OPEN}", f"STATUS={status}")
 
     def ready(self, status: str) -> None:
         """Report that the service has started or reloaded."""

@@ -48,6 +48,7 @@ from daemon.runtime.heartbeat import OUTBOX, Heartbeats
 from daemon.runtime.process import allow_enough_files, leave_no_core, tune_malloc
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.service import plugins
+from daemon.service.away import open_alone, open_when_reachable
 from daemon.service.canaries import canary_sender
 from daemon.service.edit_warnings import log_configuration_warnings, log_table_warnings
 from daemon.service.journal_heads import JournalHeads
@@ -66,7 +67,7 @@ from daemon.service.upkeep import (
 )
 from daemon.service.watches import Watches
 from daemon.service.workers import Workers, start_fork_server
-from daemon.store import BusyWait, Store
+from daemon.store import Store
 from daemon.store.in_use import POLL, SERVICE
 from daemon.store.lock import InstanceLock
 
@@ -388,8 +389,7 @@ def open_app(
         fork_server = start_fork_server(lease.confirm) if with_workers else None
         if fork_server:
             ends.callback(fork_server[0].close)
-        busy_wait = BusyWait(limit=None) if with_workers else None
-        store = Store(settings.database, busy_wait, settings.password, alone=True)
+        store = open_when_reachable(settings) if with_workers else open_alone(settings)
         ends.callback(store.close)
         node = ends.enter_context(taking_part(store, settings, lease))
         app = App(checked, store, clock_of(store, new_clock, node), lock, fork_server, node)

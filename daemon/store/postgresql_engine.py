@@ -12,6 +12,7 @@ the connection between two transactions, no statement is prepared.
 
 from __future__ import annotations
 
+import re
 import select
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from daemon.core.errors import (
     PostmottakError,
     StoreBusy,
     StoreError,
+    StoreRefused,
     StoreUnreachable,
 )
 from daemon.store.busy import BusyWait, is_busy
@@ -70,6 +72,13 @@ _MORE = ("DETAIL:", "HINT:", "CONTEXT:")
 _AWAY = ("08", "57P", "25006", "25P03")
 """How the codes begin of a server that goes, comes, is a standby, or has closed an idle
 transaction."""
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|no such (database|user)"
+    r'|(database|role) ".*" does not exist|not permitted to log in|permission denied for database'
+)
+"""What PostgreSQL and PgBouncer say when they do not let a user in. For a connection that was not
+made, libpq passes on no code; in another language these are taken for what may pass.
+"""
 _REMEDIES = {
     "42501": "; give the role the right, or let it own the database",
     "3D000": "; create it with `createdb`",
@@ -117,7 +126,8 @@ class PostgresqlEngine:
         if code in _FULL:
             return DiskFull(f"the database {self.shown} failed: {said}")
         if error.connection_invalidated or code.startswith(_AWAY) or _is_libpq(orig, code):
-            return StoreUnreachable(f"the database {self.shown} cannot be used now: {said}")
+            kind = StoreRefused if _REFUSED.search(said) else StoreUnreachable
+            return kind(f"the database {self.shown} cannot be used now: {said}")
         return StoreError(f"the database {self.shown} failed: {said}")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +21,7 @@ from benchmarks.other_side import letters_of
 from connectors.sandbox.sinks.webhook import Reply
 from daemon.core.nodes import SILENT_AFTER, Duty
 from tests.journeys.conftest import Begin, Journey
-from tests.processes.node_crew import ROUTING, Crew, NodeProcess, wait_for
+from tests.processes.node_crew import ROUTING, STARTED, Crew, NodeProcess, wait_for
 from tests.processes.postgresql import NoPostgresqlError, PostgresqlServer
 
 _MAILBOX = 'bell = "off"\npoll_every = "2s"\nmark_read = "delivered"\n'
@@ -189,6 +190,63 @@ def test_a_lost_database_is_waited_for(journey: Journey, own_server: PostgresqlS
         assert ended.returncode == 4
         assert "cannot be used now" in ended.stderr
         start_again(own_server)
+
+
+def test_a_start_waits_for_the_database(journey: Journey, own_server: PostgresqlServer) -> None:
+    """A service that starts while the server is away says so at once and waits; SIGTERM ends it
+    well, and it begins its work when the server is back. Systemd hears that it is not stuck. Who is
+    not let in, or asks for a database that is not there, learns that at once."""
+    own_server.run("CREATE DATABASE crew")
+    own_server.run("CREATE ROLE guest LOGIN PASSWORD 'hest'")
+    os.kill(own_server.pid, signal.SIGKILL)
+    rules = "local all postgres trust\nlocal all all scram-sha-256\n"
+    (own_server.folder / "data" / "pg_hba.conf").write_text(rules)
+    with (
+        closing(Crew(journey.scene.folder, own_server.url("crew"), _MAILBOX)) as crew,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        node = crew.node("a")
+        manager.bind(str(node.folder / "notify"))
+        node.environment["NOTIFY_SOCKET"] = str(node.folder / "notify")
+        for _ in range(2):
+            node.log.write_text("")
+            node.start(ready=False)
+            assert wait_for(lambda: "the start waits for the database" in node.log.read_text())
+            assert node.run("status").returncode == 4
+            assert node.code() is None
+            node.signal(signal.SIGTERM, all_of_it=False)
+            assert wait_for(lambda: node.code() is not None, 10)
+            assert node.code() == 0
+        node.start(ready=False)
+        time.sleep(2)
+        start_again(own_server)
+        assert wait_for(lambda: STARTED in node.log.read_bytes()), node.tail()
+        publish(journey, 2)
+        assert wait_for(lambda: all_delivered(crew, 2))
+        assert_each_once(journey, 2)
+        assert "Traceback" not in node.log.read_text()
+        heard = list(all_heard(manager))
+        assert any("EXTEND_TIMEOUT_USEC" in each and "waiting for" in each for each in heard)
+        for name, old, new in (
+            ("b", "/crew?", "/nowhere?"),
+            ("c", "//postgres@", "//guest@"),
+            ("d", "//postgres@", "//nobody@"),
+        ):
+            other = crew.node(name)
+            text = other.configuration.read_text()
+            assert old in text
+            other.configuration.write_text(text.replace(old, new))
+            refused = other.run("run")
+            assert refused.returncode == 4
+            assert "cannot be used now" in refused.stderr
+
+
+def all_heard(manager: socket.socket) -> Iterator[str]:
+    """What a service has told systemd."""
+    manager.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            yield manager.recv(4096).decode()
 
 
 def start_again(server: PostgresqlServer) -> None:

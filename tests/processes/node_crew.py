@@ -53,8 +53,11 @@ class NodeProcess:
 
     name: str
     folder: Path
+    program: Path = ROOT
+    """The checkout that it runs."""
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
     @property
     def configuration(self) -> Path:
@@ -78,13 +81,17 @@ class NodeProcess:
         with self.log.open("ab") as errors:
             begins = errors.tell()
             self.process = subprocess.Popen(
-                self.command("run"), stderr=errors, env=environment(), start_new_session=True
+                self.command("run"), stderr=errors, env=self._environment, start_new_session=True
             )
         self.starts += 1
         if ready and not wait_for(
             lambda: STARTED in self.log.read_bytes()[begins:] or self.code() is not None
         ):
             raise AssertionError(f"the node {self.name} is not ready: {self.tail()}")
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**self.environment, "PYTHONPATH": str(self.program)}
 
     def tail(self) -> str:
         """The end of its log."""
@@ -109,7 +116,7 @@ class NodeProcess:
             self.command(*arguments),
             capture_output=True,
             text=True,
-            env=environment(),
+            env=self._environment,
             check=False,
             timeout=_PATIENCE,
         )
@@ -125,7 +132,7 @@ class Crew:
     """More lines of the mailbox."""
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
 
-    def node(self, name: str) -> NodeProcess:
+    def node(self, name: str, program: Path = ROOT) -> NodeProcess:
         """A node of this name, which does not run yet."""
         folder = self.scene / f"node-{name}"
         folder.mkdir()
@@ -142,7 +149,7 @@ class Crew:
             assert old in text, old
             text = text.replace(old, new, 1)
         (folder / "postmottak.toml").write_text(text + "\n[delivery]\nworkers = 1\n")
-        self.nodes[name] = NodeProcess(name, folder)
+        self.nodes[name] = NodeProcess(name, folder, program)
         return self.nodes[name]
 
     def states(self, by: str) -> list[dict[str, Any]]:
@@ -166,8 +173,3 @@ class Crew:
                 each.signal(signal.SIGCONT)
                 each.signal(signal.SIGKILL)
                 each.process.wait()
-
-
-def environment() -> dict[str, str]:
-    """That of a node."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}

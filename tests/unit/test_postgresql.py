@@ -21,7 +21,13 @@ import pytest
 from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
-from daemon.core.errors import NotStorable, StoreBusy, StoreError, StoreUnreachable
+from daemon.core.errors import (
+    NotStorable,
+    StoreBusy,
+    StoreError,
+    StoreRefused,
+    StoreUnreachable,
+)
 from daemon.core.model import Attachment, Message
 from daemon.store import BusyWait, Database, Store
 from daemon.store.content_folder import ContentFolder
@@ -209,13 +215,17 @@ def test_a_text_with_a_nul_is_not_storable(url: str) -> None:
 
 
 def test_a_server_that_is_away(tmp_path: Path, postgresql: PostgresqlServer) -> None:
-    """That is told from a fault of the database, with the reason, and without the password."""
+    """That is told from a fault of the database, and from a server that does not let the user in,
+    with the reason, and without the password."""
     away = f"postgresql+psycopg://postgres@/x?host={tmp_path}"
-    with pytest.raises(StoreUnreachable, match="No such file or directory"):
+    with pytest.raises(StoreUnreachable, match="No such file or directory") as unreachable:
         Store(away, password="tRee-7")
-    with pytest.raises(StoreUnreachable, match='database "nowhere" does not exist') as failed:
+    assert not isinstance(unreachable.value, StoreRefused)
+    with pytest.raises(StoreRefused, match='database "nowhere" does not exist') as failed:
         Store(postgresql.url("nowhere"), password="tRee-7")
     assert "tRee-7" not in str(failed.value)
+    with pytest.raises(StoreRefused, match='role "ghost" does not exist'):
+        Store(postgresql.url("postgres").replace("//postgres@", "//ghost@"))
 
 
 def test_a_connection_that_was_closed(url: str) -> None:
