@@ -81,7 +81,11 @@ class NodeProcess:
         with self.log.open("ab") as errors:
             begins = errors.tell()
             self.process = subprocess.Popen(
-                self.command("run"), stderr=errors, env=self._environment, start_new_session=True
+                self.command("run"),
+                stderr=errors,
+                cwd=self.folder,
+                env=self._environment,
+                start_new_session=True,
             )
         self.starts += 1
         if ready and not wait_for(
@@ -116,6 +120,7 @@ class NodeProcess:
             self.command(*arguments),
             capture_output=True,
             text=True,
+            cwd=self.folder,
             env=self._environment,
             check=False,
             timeout=_PATIENCE,
@@ -160,7 +165,8 @@ class Crew:
     def ask(self, statement: str) -> list[Any]:
         """Ask the database itself."""
         with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
-            return connection.execute(statement.encode()).fetchall()
+            found = connection.execute(statement.encode())
+            return found.fetchall() if found.description else []
 
     def states_of_deliveries(self) -> dict[str, int]:
         """How many deliveries there are in each state."""
