@@ -44,6 +44,8 @@ def _commands(command: Any, context: typer.Context) -> Iterator[tuple[Any, typer
     if not isinstance(command, TyperGroup):
         yield command, context
         return
+    if command.invoke_without_command:
+        yield command, context
     for name in command.list_commands(context):
         found = command.get_command(context, name)
         if found and not found.hidden:

@@ -14,7 +14,7 @@ from daemon.cli.tables import local
 if TYPE_CHECKING:
     from daemon.core.nodes import NodeState
 
-_nodes = typer.Typer(help="Show the nodes that work with the store.", invoke_without_command=True)
+_nodes = typer.Typer(invoke_without_command=True)
 
 
 def add_to(app: typer.Typer) -> None:

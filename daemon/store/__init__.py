@@ -161,17 +161,9 @@ class Store:
 
     # one statement for each subject
     def __init__(  # noqa: PLR0915
-        self,
-        url: str,
-        busy_wait: BusyWait | None = None,
-        password: str = "",
-        *,
-        alone: bool = False,
+        self, url: str, busy_wait: BusyWait | None = None, password: str = "", alone: bool = False
     ) -> None:
-        """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError.
-
-        `alone` says that this process has the store's lock.
-        """
+        """Open the database, and wait for a busy one, as `Database` does. Raises StoreError."""
         self._database = Database(url, busy_wait, password, alone=alone)
         self.nodes = Nodes(self._database)
         self.polls = Polls(self._database)

@@ -74,6 +74,12 @@ def test_the_man_page_lists_every_exit_code(man_page: str) -> None:
     assert all(meaning.endswith(".") for _, meaning in listed)
 
 
+def test_the_man_page_lists_groups_that_are_commands(man_page: str) -> None:
+    """What can be run by itself and has commands of its own is there, beside these."""
+    for command in ("nodes", "nodes forget", "db upgrade", "store move", "store reopen"):
+        assert f".SS postmottak {command} " in man_page
+
+
 def test_the_man_page_lists_the_codes_for_monitors(man_page: str) -> None:
     """The codes of `status --monitor`, which mean something else, are listed apart."""
     section = man_page.split(".SH EXIT STATUS\n")[1].split(".SH ", maxsplit=1)[0]
