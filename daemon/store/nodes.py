@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col, select
 
-from daemon.core.errors import NotFound, OperatorError
+from daemon.core.errors import NotFound, OperatorError, StoreError
 from daemon.core.model import Delivery, DeliveryState
 from daemon.core.nodes import (
     ENDED_AFTER,
@@ -41,7 +41,9 @@ from daemon.core.nodes import (
 )
 from daemon.store.abandoned import CLAIMED, LOST, STOPPED, release_claims
 from daemon.store.database import Database, table_of
+from daemon.store.migrations import HEAD
 from daemon.store.polls import parties_by_owner, release_turns
+from daemon.store.upgrade import tables_of
 
 _NODES, _DUTIES = table_of(NodeRow), table_of(DutyRow)
 _NOW = text("SELECT clock_timestamp()")
@@ -105,6 +107,7 @@ class Nodes:
         of it and the database's time. Raises StoreError.
         """
         with self._database.write() as session:
+            _refuse_upgraded(session)
             now = _now(session)
             known = session.get(NodeRow, wanted.name)
             if known and known.takes_part and not may_replace(known, now):
@@ -250,6 +253,15 @@ def _ended(connection: Connection) -> frozenset[Member]:
     """Return the nodes whose connection has ended some time ago, and that did not come back."""
     found = connection.execute(_ENDED)
     return frozenset(Member(node=name, incarnation=start) for name, start in found)
+
+
+def _refuse_upgraded(session: Session) -> None:
+    """Raise StoreError if a later version has upgraded the tables since they were opened.
+
+    It has not seen this node, and may have taken away what it needs.
+    """
+    if tables_of(session.connection()) != HEAD:
+        raise StoreError("a later version has upgraded the tables during this start")
 
 
 def _is_of(member: Member) -> ColumnElement[bool]:

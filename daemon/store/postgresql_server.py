@@ -17,11 +17,14 @@ from daemon.core.errors import StoreError
 from daemon.store.busy import BusyWait
 from daemon.store.database import engine_of
 from daemon.store.sql_words import run
+from daemon.store.upgrade import tables_of
 
 _FACTS = (
     "SELECT current_setting('server_version'), current_database(), current_user, "
     "to_regclass('alembic_version') IS NOT NULL, "
     "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), "
+    "coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class "
+    "WHERE oid = to_regclass('alembic_version')), false), "
     "current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'"
 )
 
@@ -33,8 +36,11 @@ class ServerFacts:
     version: str
     database: str
     user: str
-    has_tables: bool
+    tables: str | None
+    """The number of the tables; None if there are none of a store."""
     can_create: bool
+    owns_tables: bool
+    """Whether the user may change them."""
     is_durable: bool
     """Whether a commit is on the disk when it is acknowledged."""
 
@@ -42,13 +48,15 @@ class ServerFacts:
 def server_facts(url: str, password: str) -> ServerFacts:
     """Ask the server. Raises StoreError."""
     with connected(url, password) as connection:
-        version, database, user, tables, create, durable = run(connection, _FACTS).one()
+        version, database, user, has_tables, create, owns, durable = run(connection, _FACTS).one()
+        tables = tables_of(connection) if has_tables else None
     return ServerFacts(
         version=version.split()[0],
         database=database,
         user=user,
-        has_tables=tables,
+        tables=tables,
         can_create=create,
+        owns_tables=owns,
         is_durable=durable,
     )
 

@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 from daemon.core.callbacks import do_nothing
 from daemon.core.errors import StoreError
 from daemon.core.nodes import SILENT_AFTER
-from daemon.runtime.process import own_version
 from daemon.store.closed_store import refuse_closed
 from daemon.store.engine import StoreEngine
 from daemon.store.migrations import HEAD
@@ -72,6 +71,8 @@ def _change(
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
+
+    from daemon.runtime.process import own_version
 
     config = Config()
     config.set_main_option("script_location", "daemon.store:migrations")

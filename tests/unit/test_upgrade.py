@@ -15,6 +15,7 @@ import pytest
 from daemon.config.store import StoreSettings
 from daemon.core.errors import NodeFenced, StoreError
 from daemon.core.nodes import Member
+from daemon.service.store_access import check_store
 from daemon.service.store_upgrade import upgrade_store, url_as
 from daemon.store import Store
 from daemon.store.content_folder import ContentFolder
@@ -150,8 +151,11 @@ def test_the_right_to_change_tables_is_separate(roles: tuple[str, str], tmp_path
         Store(service.database)
     with pytest.raises(StoreError, match=_REMEDY):
         upgrade_store(service)
+    told = [each.text for each in check_store(service) if not each.ok]
+    assert _REMEDY.strip("`") in told[0]
     assert upgrade_store(service, owner).before == _BEFORE
     assert upgrade_store(service, owner).before == HEAD
+    assert all(each.ok for each in check_store(service))
     with closing(Store(service.database)) as store:
         assert store.journal.verify().faults == []
         assert store.nodes.join(node("a", "1"), lambda *_: False) is None
@@ -175,6 +179,14 @@ def live_as(service: StoreSettings, folder: Path) -> None:
         execute(service.database, "CREATE TABLE mine (x int)")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(service.database, "UPDATE alembic_version SET version_num = '1'")
+
+
+def test_no_node_joins_later_tables(nodes: Nodes) -> None:
+    """A node that has opened the store just before it was upgraded does not begin to work."""
+    with closing(Store(nodes.url)) as store:
+        execute(nodes.url, "UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(StoreError, match="during this start"):
+            store.nodes.join(node("a", "1"), lambda *_: True)
 
 
 def test_a_user_in_a_url() -> None:
