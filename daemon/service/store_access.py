@@ -55,7 +55,7 @@ def store_exists(store: StoreSettings) -> bool:
     """Whether the database has been made. Raises StoreError if a server does not say."""
     if store.is_file:
         return store.beside.exists()
-    return server_facts(store.database, store.password).tables is not None
+    return server_facts(store.database, store.password).has_tables
 
 
 def lock_of(store: StoreSettings, holder: str = "") -> InstanceLock:
@@ -76,19 +76,19 @@ def _server(store: StoreSettings) -> Finding:
     except StoreError as error:
         return Finding(subject="database", ok=False, text=str(error))
     text = f"{found.database} on PostgreSQL {found.version}, as {found.user}"
-    if not (found.tables or found.can_create):
+    if not (found.has_tables or found.can_create):
         return Finding(
             subject="database",
             ok=False,
             text=f"{text}, who may not create tables; run there: ALTER DATABASE {found.database} "
             f"OWNER TO {found.user}, or run `postmottak db upgrade --user NAME` as one who may",
         )
-    if found.tables and found.tables < HEAD and not found.owns_tables:
+    if found.has_tables and (found.tables or "") < HEAD and not found.owns_tables:
         return Finding(
             subject="database",
             ok=False,
-            text=f"{text}, who may not bring its tables up to date; run `postmottak db upgrade "
-            "--user NAME`, with the name of their owner",
+            text=f"{text}, who may not use its tables, or not bring them up to date; run "
+            "`postmottak db upgrade --user NAME`, with the name of their owner",
         )
     if not found.is_durable:
         lost = "a power cut can lose letters that count as stored; set fsync and synchronous_commit"
@@ -96,7 +96,7 @@ def _server(store: StoreSettings) -> Finding:
     return Finding(
         subject="database",
         ok=True,
-        text=text if found.tables else f"{text}; its tables are created at the first start",
+        text=text if found.has_tables else f"{text}; its tables are created at the first start",
     )
 
 

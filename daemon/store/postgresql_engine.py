@@ -80,7 +80,8 @@ _REFUSED = re.compile(
 made, libpq passes on no code; in another language these are taken for what may pass.
 """
 _REMEDIES = {
-    "42501": "; give the role the right, or let it own the database",
+    "42501": "; give the role the right, as `postmottak db upgrade --user NAME` does with the name "
+    "of the tables' owner, or let it own the database",
     "3D000": "; create it with `createdb`",
 }
 

@@ -25,6 +25,7 @@ _FACTS = (
     "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), "
     "coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class "
     "WHERE oid = to_regclass('alembic_version')), false), "
+    "coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false), "
     "current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'"
 )
 
@@ -36,8 +37,9 @@ class ServerFacts:
     version: str
     database: str
     user: str
+    has_tables: bool
     tables: str | None
-    """The number of the tables; None if there are none of a store."""
+    """The number of the tables; None if there are none of a store, or this user may not read it."""
     can_create: bool
     owns_tables: bool
     """Whether the user may change them."""
@@ -48,12 +50,14 @@ class ServerFacts:
 def server_facts(url: str, password: str) -> ServerFacts:
     """Ask the server. Raises StoreError."""
     with connected(url, password) as connection:
-        version, database, user, has_tables, create, owns, durable = run(connection, _FACTS).one()
-        tables = tables_of(connection) if has_tables else None
+        facts = run(connection, _FACTS).one()
+        version, database, user, has_tables, create, owns, reads, durable = facts
+        tables = tables_of(connection) if reads else None
     return ServerFacts(
         version=version.split()[0],
         database=database,
         user=user,
+        has_tables=has_tables,
         tables=tables,
         can_create=create,
         owns_tables=owns,

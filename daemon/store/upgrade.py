@@ -48,19 +48,18 @@ def upgrade(
     later version, if this user may not change them, or if that must wait for nodes of an earlier
     version; and StoreClosed.
     """
-    before = None
-    try:
-        with engine.upgrader.begin() as connection:
-            before = tables_of(connection)
+    with engine.upgrader.begin() as connection:
+        before = tables_of(connection)
+        if before and before != HEAD:
+            refuse_closed(connection, engine.shown)
+        try:
             if before != HEAD:
-                if before:
-                    refuse_closed(connection, engine.shown)
                 _change(engine, connection, before, alone=alone)
             then(connection)
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == _NO_RIGHT:
-            raise StoreError(_no_right(engine.shown, before)) from None
-        raise
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == _NO_RIGHT:
+                raise StoreError(_no_right(engine.shown, before)) from None
+            raise
     return before
 
 
@@ -126,6 +125,8 @@ def _refuse_contraction(engine: StoreEngine, connection: Connection, *, alone: b
 
 def _no_right(shown: str, before: str | None) -> str:
     has = f"the tables {before}, and this version needs {HEAD}" if before else "no tables"
+    if before == HEAD:
+        has = "tables of another owner"
     return (
         f"the database {shown} has {has}, and its user may not make them; run `postmottak db "
         "upgrade --user NAME`, with the name of their owner"

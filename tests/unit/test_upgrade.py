@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -165,6 +166,31 @@ def test_the_right_to_change_tables_is_separate(roles: tuple[str, str], tmp_path
     execute(owner.database, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError, match=r"47\.11"):
         Store(service.database)
+
+
+def test_tables_change_hands(roles: tuple[str, str], tmp_path: Path) -> None:
+    """A service that has made its tables itself works on when another role has been made their
+    owner and has run `db upgrade`; who is not their owner is told so."""
+    owner, service = (settings(each, tmp_path) for each in roles)
+    owner_name, name = (f'"{each}"' for each in map(user_of, roles))
+    administrator = url_as(service.database, "postgres")
+    execute(administrator, f"GRANT CREATE ON SCHEMA public TO {name}")
+    Store(service.database).close()
+    denied = f"permission denied for table alembic_version .*{_REMEDY}"
+    with pytest.raises(StoreError, match=denied):
+        upgrade_store(service, owner)
+    execute(administrator, f"REASSIGN OWNED BY {name} TO {owner_name}")
+    execute(administrator, f"REVOKE CREATE ON SCHEMA public FROM {name}")
+    with pytest.raises(StoreError, match=denied):
+        Store(service.database)
+    assert not next(iter(check_store(service))).ok
+    assert upgrade_store(service, owner).before == HEAD
+    live_as(service, tmp_path / "content")
+
+
+def user_of(url: str) -> str:
+    """The user that a URL names."""
+    return unquote(urlsplit(url).username or "")
 
 
 def live_as(service: StoreSettings, folder: Path) -> None:
