@@ -169,7 +169,7 @@ class Database:
 
     def _migrate(self, *, alone: bool) -> None:
         with self._engine.reader.connect() as connection:
-            is_current = tables_of(connection) == HEAD
+            is_current = tables_of(connection) == HEAD and self._engine.is_complete(connection)
         if not is_current:
             upgrade(self._engine, alone=alone)
 

@@ -29,6 +29,9 @@ class StoreEngine(Protocol):
     def complete(self, connection: Connection) -> None:
         """Add to the tables what the migrations leave to each kind. May be called again."""
 
+    def is_complete(self, connection: Connection) -> bool:
+        """Whether the tables have that as this version makes it."""
+
     def rejected(self, error: DBAPIError) -> NotStorable:
         """Return what a rejected value becomes."""
 

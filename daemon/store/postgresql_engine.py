@@ -35,7 +35,7 @@ from daemon.core.errors import (
 from daemon.store.busy import BusyWait, is_busy
 from daemon.store.journal.capture_postgresql import taken
 from daemon.store.journal.writing import write_captured
-from daemon.store.postgresql_schema import JOURNAL_ON, complete
+from daemon.store.postgresql_schema import JOURNAL_ON, complete, is_complete
 from daemon.store.postgresql_types import keep_as_sqlite_does
 
 _OLDEST = 130000
@@ -110,6 +110,10 @@ class PostgresqlEngine:
     def complete(self, connection: Connection) -> None:
         """Add the numbers of rows, and the triggers."""
         complete(connection)
+
+    def is_complete(self, connection: Connection) -> bool:
+        """Compare with those of the version that added them last."""
+        return is_complete(connection)
 
     def rejected(self, error: DBAPIError) -> NotStorable:
         """Return what a rejected value becomes."""

@@ -54,6 +54,10 @@ class SqliteEngine:
     def complete(self, connection: Connection) -> None:
         """Add nothing: the migrations have made everything."""
 
+    def is_complete(self, connection: Connection) -> bool:  # noqa: ARG002  # as in `complete`
+        """Return True: what notes changes for the journal, each connection makes for itself."""
+        return True
+
     def rejected(self, error: DBAPIError) -> NotStorable:
         """Return what a rejected value becomes."""
         return NotStorable(f"value rejected by the database: {error.orig}")

@@ -55,6 +55,8 @@ def upgrade(
         try:
             if before != HEAD:
                 _change(engine, connection, before, alone=alone)
+            elif not engine.is_complete(connection):
+                engine.complete(connection)
             then(connection)
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == _NO_RIGHT:

@@ -288,6 +288,22 @@ def test_nothing_is_left_of_the_notes(url: str) -> None:
     assert by_hand(url, "SELECT count(*) FROM journal_notes") == [(0,)]
 
 
+def test_triggers_of_another_version_are_replaced(url: str) -> None:
+    """What a version makes otherwise, without a migration, it makes at its start; later ones find
+    that it is as it should be, and change nothing."""
+    made = "SELECT xmin::text FROM pg_trigger WHERE tgname = 'messages_note_insert'"
+    with closing(Database(url)):
+        kept = by_hand(url, made)
+    with closing(Database(url)):
+        assert by_hand(url, made) == kept
+    by_hand(url, "DROP TRIGGER messages_note_insert ON messages")
+    by_hand(url, "COMMENT ON TABLE journal_notes IS 'of another version'")
+    with closing(Store(url)) as store:
+        assert by_hand(url, made) not in ([], kept)
+        store.letters.add([stored_letter("new")])
+        assert store.journal.verify().faults == []
+
+
 def test_what_check_says(url: str) -> None:
     """It names the version, the user and what is not as it should be."""
     found = server_facts(url, "")
