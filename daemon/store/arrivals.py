@@ -7,11 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from daemon.core.model import DecisionRow, Message
+from daemon.core.model import Message
 from daemon.store.database import Database, table_of
 from daemon.store.pages import COUNTED, pieces, row_number
+from daemon.store.sql_words import words_of
 
-_MESSAGES, _DECISIONS = table_of(Message), table_of(DecisionRow)
+_MESSAGES = table_of(Message)
 _BY_ARRIVAL = (_MESSAGES.c.fetched_at, row_number(Message))
 
 
@@ -59,14 +60,7 @@ class Arrivals:
         return found
 
     def decided_again(self) -> int:
-        """Return a number that changes when a letter is decided again.
-
-        Each letter that comes adds a row to both tables, each later decision to one of them.
-        """
-        decisions = select(func.max(row_number(DecisionRow))).select_from(_DECISIONS)
-        messages = select(func.max(row_number(Message))).select_from(_MESSAGES)
+        """Return a number that changes when a letter is decided again."""
         with self._database.read_one() as connection:
-            found = connection.execute(
-                select(decisions.scalar_subquery(), messages.scalar_subquery())
-            ).one()
-        return (found[0] or 0) - (found[1] or 0)
+            asked = words_of(connection).decided_again
+            return int(connection.exec_driver_sql(asked).scalar() or 0)

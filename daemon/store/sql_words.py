@@ -39,6 +39,8 @@ class SqlWords:
     """What orders rows that are found by their numbers, if that is not their order anyway."""
     last_number: str
     """The query for the highest number that a row of the table `:name` ever had."""
+    decided_again: str
+    """The query for a number that changes when a stored letter is decided again."""
 
     def statement(self, text: str) -> str:
         """Return a statement with the driver's placeholders. It is written with question marks."""
@@ -71,6 +73,8 @@ SQLITE_WORDS = SqlWords(
     numbers="SELECT value FROM json_each(?)",
     in_order="",
     last_number="SELECT seq FROM sqlite_sequence WHERE name = :name",
+    # each letter that comes adds a row to both, each later decision to one, and none leaves a gap
+    decided_again=("SELECT (SELECT max(rowid) FROM decisions) - (SELECT max(rowid) FROM messages)"),
 )
 POSTGRESQL_WORDS = SqlWords(
     is_postgresql=True,
@@ -79,6 +83,7 @@ POSTGRESQL_WORDS = SqlWords(
     numbers="SELECT json_array_elements_text(?::json)::bigint",
     in_order=" ORDER BY 1",
     last_number="SELECT number FROM last_numbers WHERE name = :name",
+    decided_again="SELECT max(rowid) FROM decisions WHERE number > 1",
 )
 
 
