@@ -221,7 +221,7 @@ class Awaited:
     def counts(self, now: datetime) -> dict[str, tuple[int, int]]:
         """Return how many letters wait for each recipient, and how many of them are overdue.
 
-        Under an empty name are those whose route names no recipient.
+        In the order of their names. Under an empty name are those whose route names no recipient.
         """
         as_text = type_coerce(_AWAITED.c.recipients, String)  # many have the same
         wanted = sql_select(_AWAITED.c.within, as_text, _AWAITED.c.begun_at).where(OPEN)
@@ -236,7 +236,7 @@ class Awaited:
             for name in json.loads(names) or [""]:
                 waiting[name] += len(begun)
                 overdue[name] += late
-        return {name: (count, overdue[name]) for name, count in waiting.items()}
+        return {name: (count, overdue[name]) for name, count in sorted(waiting.items())}
 
     def directory(self) -> Directory:
         """Return who can be told by mail."""

@@ -253,7 +253,7 @@ _DELIVERED = (
         _DELIVERIES.c.state,
     )
     .where(_DELIVERIES.c.message_id.in_(_IDS), _DELIVERIES.c.state != DeliveryState.WITHDRAWN)
-    .order_by(_DELIVERIES.c.generation)
+    .order_by(_DELIVERIES.c.generation, row_number(Delivery))
 )
 
 

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 
@@ -29,6 +30,7 @@ _OPTIONS = (
     "max_connections=200",
     "dynamic_shared_memory_type=mmap",  # in its folder
 )
+_LOGS_COPIES = 150_000
 _GUARD = """
 import fcntl, os, shutil, signal, sys
 users, ready, folder, pid = sys.argv[1:]
@@ -138,6 +140,20 @@ class PostgresqlServer:
         """Run a statement outside a transaction, as the administrator."""
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    @contextmanager
+    def like(self, template: str) -> Iterator[str]:
+        """Yield the URL of a new database with the tables and rows of another, until the block
+        ends. Its files are copied, which takes a third of the time that PostgreSQL 15 and later
+        take to log them."""
+        name = f"test_{uuid4().hex}"
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            how = " STRATEGY FILE_COPY" if connection.info.server_version >= _LOGS_COPIES else ""
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}{how}".encode())
+        try:
+            yield self.url(name)
+        finally:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

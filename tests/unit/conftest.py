@@ -7,7 +7,7 @@ import inspect
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -49,6 +49,7 @@ from daemon.store import Store, StoredLetter
 from daemon.store.content_folder import ContentFolder
 from tests.processes.postgresql import PostgresqlServer
 
+DatabaseIn = Callable[[Path], AbstractContextManager[str]]
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PARTY = "991825827"
@@ -293,29 +294,46 @@ def database(new_database: Path, tmp_path: Path) -> Path:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What is marked `both_databases` and uses a store runs on each database; but a test that uses
-    the file itself is about SQLite."""
-    names = metafunc.fixturenames
-    if (
-        metafunc.definition.get_closest_marker("both_databases")
-        and not metafunc.definition.get_closest_marker("about_sqlite")
-        and "database_url" in names
-        and "database" not in inspect.signature(metafunc.function).parameters
-    ):
-        metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+    """What is marked `both_databases` and uses a store runs on each database."""
+    marker = metafunc.definition.get_closest_marker
+    if not marker("both_databases") or marker("about_sqlite"):
+        return
+    if "database" in inspect.signature(metafunc.function).parameters:
+        pytest.fail(f"{metafunc.definition.nodeid} uses SQLite's file: mark it `about_sqlite`")
+    if "database_kind" in metafunc.fixturenames:
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test uses: SQLite, unless `both_databases` says otherwise."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture(scope="module")
+def database_in(
+    database_kind: str, new_database: Path, request: pytest.FixtureRequest
+) -> DatabaseIn:
+    """What makes another database of this kind, in a folder if it is a file."""
+
+    @contextmanager
+    def made(folder: Path) -> Iterator[str]:
+        yield f"sqlite:///{shutil.copy(new_database, folder / 'postmottak.db')}"
+
+    if database_kind == "sqlite":
+        return made
+    server, template = map(request.getfixturevalue, ("postgresql", "template"))
+    return lambda _: server.like(template)
 
 
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a database of this test's own: a file, unless `both_databases` says otherwise."""
-    if getattr(request, "param", "sqlite") == "sqlite":
+def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database of this test's own."""
+    if database_kind == "sqlite":
         yield f"sqlite:///{request.getfixturevalue('database')}"
         return
-    server, template = request.getfixturevalue("postgresql"), request.getfixturevalue("template")
-    name = f"test_{uuid4().hex}"
-    server.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield server.url(name)
-    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+    with request.getfixturevalue("database_in")(Path()) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

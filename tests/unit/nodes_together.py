@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -63,8 +62,5 @@ class Nodes:
 @pytest.fixture(name="nodes")
 def new_nodes(postgresql: PostgresqlServer, template: str) -> Iterator[Nodes]:
     """No node yet, on a database of PostgreSQL of this test's own."""
-    name = f"test_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-    with closing(Nodes(postgresql.url(name))) as nodes:
+    with postgresql.like(template) as url, closing(Nodes(url)) as nodes:
         yield nodes
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")

@@ -18,6 +18,7 @@ from daemon.maintenance.backup import make_backup, restore_backup
 from daemon.store import Store, results
 from daemon.store.content_folder import ContentFolder
 from daemon.store.users import Actor
+from tests.unit.by_hand import everything_in
 from tests.unit.conftest import NOW, stored_letter
 from tests.unit.test_old_store import an_old_database  # noqa: F401  # the fixture `path`
 
@@ -60,9 +61,9 @@ def test_twice_is_once(store: Store, letter: UUID) -> None:
     assert store.events.verify() is None
 
 
-def test_two_at_once_are_one(store: Store, letter: UUID, database: Path) -> None:
+def test_two_at_once_are_one(store: Store, letter: UUID, database_url: str) -> None:
     """People who acknowledge at the same moment, through two programs, all see the same name."""
-    second = Store(f"sqlite:///{database}")
+    second = Store(database_url)
     found: list[Acknowledgement] = []
 
     def work(number: int) -> None:
@@ -122,6 +123,7 @@ def test_a_letter_that_is_not_here(store: Store) -> None:
     assert store.events.page() == []
 
 
+@pytest.mark.about_sqlite("a server is backed up by its own tools")
 def test_it_survives_a_restart_and_is_in_the_backup(
     store: Store, letter: UUID, database: Path, content: ContentFolder, tmp_path: Path
 ) -> None:
@@ -141,7 +143,7 @@ def test_it_survives_a_restart_and_is_in_the_backup(
     restored.close()
 
 
-def test_it_goes_with_the_letter(store: Store, letter: UUID, database: Path) -> None:
+def test_it_goes_with_the_letter(store: Store, letter: UUID, database_url: str) -> None:
     """Retention deletes the name and the note with the letter, and says how many answers."""
     store.acknowledgements.acknowledge(letter, "kari", NOW, KARI, "en merknad")
     claims = store.outbox.claim("x", NOW, timedelta(hours=1), 9)
@@ -155,7 +157,7 @@ def test_it_goes_with_the_letter(store: Store, letter: UUID, database: Path) -> 
     ]
     assert metadata.what["acknowledgements"] == 1
     assert facts(store, letter) == []
-    assert b"en merknad" not in database.read_bytes()
+    assert b"en merknad" not in everything_in(database_url)
 
 
 def test_letters_of_an_old_store(path: Path) -> None:

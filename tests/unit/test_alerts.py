@@ -33,6 +33,8 @@ from tests.unit.alerting import KEY_LASTS, Desk, new_desk, read  # noqa: F401  #
 from tests.unit.conftest import active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
+pytestmark = pytest.mark.both_databases
+
 
 @dataclass
 class Collider(MemoryDestination):

@@ -18,6 +18,8 @@ from daemon.store import results
 from tests.unit.alerting import KEY_LASTS, Desk, new_desk, read  # noqa: F401  # a fixture
 from tests.unit.conftest import ROOT, envelope, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 OPERATING = ROOT / "docs" / "operating.md"
 
 

@@ -26,6 +26,8 @@ from tests.parcels import new_parcel
 from tests.unit.conftest import NOW, ROOT, sha256, stored_letter
 from tests.unit.test_api import ask
 
+pytestmark = pytest.mark.both_databases
+
 SCHEMA = json.loads((ROOT / "docs" / "message.schema.json").read_text(encoding="utf-8"))
 PROBLEM = "application/problem+json"
 MEMBERS = {"type", "title", "status", "detail"}

@@ -200,6 +200,7 @@ def test_a_broken_mail_server_is_named_once_and_once_when_mended(office: Office)
     assert [ended for _, ended in office.told()] == [False, True]
 
 
+@pytest.mark.both_databases
 def test_a_consumer_that_rejects_it(office: Office) -> None:
     """What the receiver answers is why it stopped; what it wrote stays, as it is its own."""
     office.consumer_runs = False
@@ -214,6 +215,7 @@ def test_a_consumer_that_rejects_it(office: Office) -> None:
     assert office.dropped() == [answer]
 
 
+@pytest.mark.both_databases
 def test_a_clock_that_goes_back_sends_no_flood(office: Office) -> None:
     """After a jump of the clock, one canary is sent to each destination, and not more."""
     office.go_on(timedelta(hours=1))
@@ -240,6 +242,7 @@ def test_a_destination_that_cannot_be_sent_one(office: Office) -> None:
     assert arkiv.handed == []
 
 
+@pytest.mark.both_databases
 def test_none_is_sent_any_more(office: Office) -> None:
     """Where a canary is overdue, that is a problem itself; one that another process, whose clock is
     ahead, has just sent is not."""
@@ -272,6 +275,7 @@ def test_the_store_keeps_no_more_than_it_must(office: Office) -> None:
     assert {each.id for each in office.newest().values()} == before
 
 
+@pytest.mark.both_databases
 def test_stopping_leaves_the_rest_for_later(office: Office) -> None:
     """A service that stops begins nothing more, and goes on at its next start."""
     stopping = threading.Event()

@@ -22,6 +22,8 @@ from tests.unit.conftest import NOW, Clock, stored_letter
 from tests.unit.reminding import Desk
 from tests.unit.test_deadlines import delete_all
 
+pytestmark = pytest.mark.both_databases
+
 STEPS = (term("5wd"), term("1wd"))
 KARI = Actor(name="kari")
 CHRISTMAS = end_of_day(date(2026, 12, 23))  # a Wednesday

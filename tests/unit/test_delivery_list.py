@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,7 +16,7 @@ from daemon.core.model import Delivery, DeliveryState
 from daemon.core.rights import Grant, Right
 from daemon.store import DeliveryFilter, ListPlace, Store, bulk, delivery_list
 from daemon.store.bulk import in_bulk
-from tests.unit.conftest import NOW, PARTY, stored_letter
+from tests.unit.conftest import NOW, PARTY, DatabaseIn, stored_letter
 
 pytestmark = pytest.mark.both_databases
 
@@ -30,10 +29,8 @@ OF_POST = Grant(rights=OPERATE, recipients=frozenset({'p"o\\st'}))
 
 
 @pytest.fixture(scope="module")
-def stored(new_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def stored(database_in: DatabaseIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with deliveries in every state; several are due at the same moment."""
-    path = shutil.copy(new_database, tmp_path_factory.mktemp("list") / "letters.db")
-    store = Store(f"sqlite:///{path}")
     letters = [
         stored_letter(
             f"letter-{number}",
@@ -47,9 +44,12 @@ def stored(new_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         letter.deliveries[0].state = STATES[number % len(STATES)]
         if number % 11 == 0:
             letter.deliveries[0].recipients = ["økonomi", 'p"o\\st']
-    store.letters.add(letters)
-    yield store
-    store.close()
+    with (
+        database_in(tmp_path_factory.mktemp("list")) as url,
+        closing(Store(url)) as store,
+    ):
+        store.letters.add(letters)
+        yield store
 
 
 def _walked(store: Store, wanted: DeliveryFilter, size: int = 7) -> Sequence[Delivery]:
@@ -167,12 +167,12 @@ def test_in_bulk_does_all_but_those_that_changed() -> None:
     assert len(calls) < 20
 
 
-def test_others_can_commit_while_many_are_changed(store: Store, database: Path) -> None:
+def test_others_can_commit_while_many_are_changed(store: Store, database_url: str) -> None:
     """A second program waits for its commit as long as one batch takes, not until all is done."""
     letters = [stored_letter(f"l{number}") for number in range(10 * bulk.TOGETHER)]
     store.letters.add(letters)
     ids = [each.deliveries[0].id for each in letters]
-    other = Store(f"sqlite:///{database}")
+    other = Store(database_url)
     stopping, committed = threading.Event(), list[int]()
 
     def commit() -> None:

@@ -53,6 +53,7 @@ def due(desk: Desk, name: str, due_at: datetime) -> UUID:
     return letter.message.id
 
 
+@pytest.mark.both_databases
 def test_once_each_working_day_at_its_time(desk: Desk) -> None:
     """Neither before nor again after a restart, late after a standstill, not on a day off, and each
     day under an id of its own."""
@@ -69,6 +70,7 @@ def test_once_each_working_day_at_its_time(desk: Desk) -> None:
     assert first.id != second.id
 
 
+@pytest.mark.both_databases
 def test_not_on_a_day_off(desk: Desk) -> None:
     """On Saturday, Sunday and 17 May nobody is written to."""
     waiting(desk)
@@ -77,6 +79,7 @@ def test_not_on_a_day_off(desk: Desk) -> None:
     assert "digest" not in {each.kind for each in desk.mail.told}
 
 
+@pytest.mark.both_databases
 def test_nothing_if_nothing_waits(desk: Desk) -> None:
     """No mail, and what comes later that day is the next day's."""
     assert at(desk, MONDAY) == 0
@@ -85,6 +88,7 @@ def test_nothing_if_nothing_waits(desk: Desk) -> None:
     assert at(desk, MONDAY + timedelta(days=1)) == 1
 
 
+@pytest.mark.both_databases
 def test_what_is_in_it(desk: Desk) -> None:
     """Letters that nobody has acknowledged, and open deadlines, past ones too; not what is done,
     nor a sending system's own date, nor a rejected letter."""

@@ -30,6 +30,8 @@ from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
+pytestmark = pytest.mark.both_databases
+
 NOT_NOW = TemporaryFailure("nobody is at home")
 HOUR = timedelta(hours=1)
 Places = dict[str, MemoryDestination]

@@ -19,6 +19,8 @@ from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
+pytestmark = pytest.mark.both_databases
+
 CLOSED = TemporaryFailure("the drop folder /srv/drop is read-only; mount it for writing")
 NO_ANSWER = TemporaryFailure("there was no answer in time")
 REFUSED = TemporaryFailure("connection refused")

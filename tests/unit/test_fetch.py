@@ -29,6 +29,8 @@ from tests.unit.conftest import (
 )
 from tests.unit.memory import MemoryMailbox
 
+pytestmark = pytest.mark.both_databases
+
 Poll = Callable[..., IntakeSummary]
 
 

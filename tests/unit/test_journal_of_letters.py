@@ -205,6 +205,7 @@ def test_private_values_can_be_verified_by_others(lived: tuple[Store, Head]) -> 
     assert private_hash("decisions", dict(sorted(private.items())), salt) == digest[:32]
 
 
+@pytest.mark.about_sqlite("edits of the file; `test_postgresql` has one of a row there")
 def test_a_letter_has_its_salts_once(lived: tuple[Store, Head], key: bytes, database: Path) -> None:
     """Salts are in the first row of a letter; one that is put elsewhere is found."""
     store, head = lived
@@ -227,6 +228,7 @@ def test_a_letter_has_its_salts_once(lived: tuple[Store, Head], key: bytes, data
     assert any("its salt was removed" in each for each in faults(database, [head], key))
 
 
+@pytest.mark.about_sqlite("edits of the file; `test_postgresql` has one of a row there")
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda each: each.table)
 def test_each_bound_column_is_bound(
     binding: Binding, lived: tuple[Store, Head], key: bytes, database: Path
@@ -242,6 +244,7 @@ def test_each_bound_column_is_bound(
         database.write_bytes(content)
 
 
+@pytest.mark.about_sqlite("PostgreSQL keeps nothing in a column that is not of its type")
 @pytest.mark.parametrize("value", ["x'ff'", "CAST(x'ff' AS TEXT)"], ids=["bytes", "no UTF-8"])
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda each: each.table)
 def test_what_is_no_text_is_found(
@@ -262,6 +265,7 @@ def test_what_is_no_text_is_found(
         database.write_bytes(content)
 
 
+@pytest.mark.about_sqlite("edits of the file; `test_postgresql` has one of a row there")
 @pytest.mark.parametrize("turn", range(10))
 def test_a_thousand_random_edits_are_found(
     turn: int, lived: tuple[Store, Head], key: bytes, database: Path
@@ -278,6 +282,7 @@ def test_a_thousand_random_edits_are_found(
         database.write_bytes(content)
 
 
+@pytest.mark.about_sqlite("edits of the file; `test_postgresql` has one of a row there")
 def test_a_fault_is_named(lived: tuple[Store, Head], key: bytes, database: Path) -> None:
     """The row of the journal, its letter and the table are named, and no word of the letter."""
     store, head = lived
@@ -295,6 +300,7 @@ def test_a_fault_is_named(lived: tuple[Store, Head], key: bytes, database: Path)
 NEWEST = "(SELECT max(sequence) FROM journal)"
 
 
+@pytest.mark.about_sqlite("edits of the file; `test_postgresql` has one of a row there")
 @pytest.mark.parametrize(
     "edit",
     [
@@ -335,6 +341,7 @@ def test_a_foreign_key_signs_nothing(lived: tuple[Store, Head], tmp_path: Path) 
     assert head_of(head.text()) == head
 
 
+@pytest.mark.about_sqlite("it has no database")
 def test_the_key_is_its_owners_and_stays(database: Path) -> None:
     """The key is made once, and nobody else can read it."""
     path = key_path(database)
@@ -344,6 +351,7 @@ def test_the_key_is_its_owners_and_stays(database: Path) -> None:
     assert (read_key(path), path.stat().st_mode & 0o777) == (first, 0o600)
 
 
+@pytest.mark.about_sqlite("edits of the file; `test_postgresql` has one of a row there")
 def test_a_letter_of_an_earlier_version_is_bound_from_the_upgrade_on(
     lived: tuple[Store, Head], key: bytes, database: Path
 ) -> None:

@@ -36,6 +36,8 @@ from tests.unit.claiming import ENDS, LEASE
 from tests.unit.conftest import ROOT, TABLE, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
+pytestmark = pytest.mark.both_databases
+
 KEY = message_id("altinn", "a")
 LATER = PartUnavailable("its owner answered 409", state=PartState.UNAVAILABLE, retry=True)
 NEVER = PartUnavailable("a log-in page came instead", state=PartState.UNAVAILABLE)

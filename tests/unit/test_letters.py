@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlmodel import SQLModel
@@ -27,6 +25,7 @@ from daemon.core.model import (
     message_id,
 )
 from daemon.store import Store, StoredLetter
+from tests.unit.by_hand import by_hand
 from tests.unit.conftest import NOW, SECRET, TABLE, TAX, envelope, stored_letter
 
 pytestmark = pytest.mark.both_databases
@@ -40,16 +39,10 @@ def ref(external_id: str) -> LetterRef:
     return envelope(external_id).ref
 
 
-def rows(database: Path) -> dict[str, int]:
+def rows(database_url: str) -> dict[str, int]:
     """How many rows each table of letters has, as another program sees them."""
     tables = ("messages", "attachments", "deliveries", "marks", "sightings")
-    with sqlite3.connect(database) as connection:
-        found = {
-            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in tables
-        }
-    connection.close()
-    return found
+    return {table: by_hand(database_url, f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
 
 def sightings(store: Store) -> dict[str, SkippedLetter]:
@@ -78,13 +71,13 @@ def test_ids_are_derived() -> None:
     )
 
 
-def test_a_letter_is_kept_with_all_that_belongs_to_it(store: Store, database: Path) -> None:
+def test_a_letter_is_kept_with_all_that_belongs_to_it(store: Store, database_url: str) -> None:
     """Message, attachments, deliveries and marks are there together."""
     letter = stored_letter(
         "a", ("erp", "mail"), {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED}
     )
     assert len(store.letters.add([letter]).new) == 1
-    assert rows(database) == {
+    assert rows(database_url) == {
         "messages": 1,
         "attachments": 1,
         "deliveries": 2,
@@ -95,13 +88,13 @@ def test_a_letter_is_kept_with_all_that_belongs_to_it(store: Store, database: Pa
     assert kept.model_dump() == stored_letter("a", confirmation_needed=True).message.model_dump()
 
 
-def test_a_letter_is_kept_once(store: Store, database: Path) -> None:
+def test_a_letter_is_kept_once(store: Store, database_url: str) -> None:
     """Adding a letter again changes nothing, whatever it says now, and does not keep others from
     being added."""
     store.letters.add([stored_letter("a")])
-    before = rows(database)
+    before = rows(database_url)
     assert len(store.letters.add([stored_letter("a", ("mail",), title="Noe annet")]).new) == 0
-    assert rows(database) == before
+    assert rows(database_url) == before
     assert store.queries.message("a").title == stored_letter("a").message.title
     assert (
         len(store.letters.add([stored_letter("a"), stored_letter("b"), stored_letter("b")]).new)
@@ -110,7 +103,7 @@ def test_a_letter_is_kept_once(store: Store, database: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_an_error_in_the_middle_leaves_nothing(store: Store, database: Path, place: int) -> None:
+def test_an_error_in_the_middle_leaves_nothing(store: Store, database_url: str, place: int) -> None:
     """If one letter cannot be kept, none of those that came with it is, nor anything that belongs
     to them."""
     letters = [stored_letter("a"), stored_letter("b"), stored_letter("c")]
@@ -118,7 +111,7 @@ def test_an_error_in_the_middle_leaves_nothing(store: Store, database: Path, pla
     store.letters.record_skipped(ref("a"), SightingState.FAILING, NOW, "broken")
     with pytest.raises(NotStorable):
         store.letters.add(letters)
-    assert rows(database) == {
+    assert rows(database_url) == {
         "messages": 0,
         "attachments": 0,
         "deliveries": 0,
@@ -143,14 +136,14 @@ def test_a_table_has_the_fields_of_its_values(table: type[SQLModel]) -> None:
     assert table.model_fields.keys() == table.__mro__[1].model_fields.keys()  # type: ignore[attr-defined]
 
 
-def test_a_letter_names_a_table_that_is_kept(store: Store, database: Path) -> None:
+def test_a_letter_names_a_table_that_is_kept(store: Store, database_url: str) -> None:
     """No letter is kept whose routing table is not, so that why it went where it went can be
     shown."""
     letter = stored_letter("a")
     letter.decision.routing_version = "unknown"
     with pytest.raises(NotStorable):
         store.letters.add([letter])
-    assert rows(database)["messages"] == 0
+    assert rows(database_url)["messages"] == 0
 
 
 def test_a_routing_table_is_kept_once(store: Store) -> None:

@@ -18,6 +18,8 @@ from daemon.store import Store
 from daemon.store.retention import Candidate
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, TAX, table_of
 
+pytestmark = pytest.mark.both_databases
+
 KEEPING = TABLE_TEXT.replace('name = "Alt annet"', 'name = "Alt annet"\nkeep_body = "5d"')
 
 

@@ -17,6 +17,8 @@ from daemon.store import Store, results
 from tests.unit.conftest import NOW, Clock, stored_letter
 from tests.unit.memory import MemoryMailbox
 
+pytestmark = pytest.mark.both_databases
+
 Tell = Callable[[], int]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -40,10 +40,8 @@ _WAITERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gr
 @pytest.fixture
 def url(postgresql: PostgresqlServer, template: str) -> Iterator[str]:
     """The URL of a database of this test's own."""
-    name = f"test_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield postgresql.url(name)
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
+    with postgresql.like(template) as url:
+        yield url
 
 
 def write_everything(session: Session, name: str) -> UUID:

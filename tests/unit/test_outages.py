@@ -26,6 +26,8 @@ from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
+pytestmark = pytest.mark.both_databases
+
 AWAY = TemporaryFailure("the receiver does not answer")
 BUSY = TemporaryFailure("the receiver is busy", retry_after=timedelta(hours=3))
 LETTERS = 12

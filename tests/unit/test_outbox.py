@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -270,11 +269,11 @@ def test_a_lease_is_renewed_by_its_holder_only(store: Store) -> None:
     assert now_is(store).due_at == NOW + LEASE
 
 
-def test_threads_and_processes_never_share_a_claim(store: Store, database: Path) -> None:
+def test_threads_and_processes_never_share_a_claim(store: Store, database_url: str) -> None:
     """However many claim at a time, through one store or two, each delivery has one holder, and
     every one has."""
     store.letters.add([stored_letter(str(number)) for number in range(60)])
-    other = Store(f"sqlite:///{database}")
+    other = Store(database_url)
     together, lock = threading.Barrier(6), threading.Lock()
     taken: list[UUID] = []
 

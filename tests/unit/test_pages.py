@@ -20,6 +20,8 @@ from daemon.store import Store
 from daemon.store.pages import pieces, row_number
 from tests.unit.conftest import NOW, stored_letter
 
+pytestmark = pytest.mark.both_databases
+
 _ORDER = (col(Delivery.due_at), row_number(Delivery))
 
 
@@ -73,6 +75,7 @@ def test_each_row_is_in_one_piece(
     assert all(len(piece) <= size for piece in found)
 
 
+@pytest.mark.about_sqlite("it counts the steps of its machine")
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_equal_rows_are_not_read_again_for_each_piece(store: Store, newest_first: bool) -> None:
     """A walk over many rows of one moment, as after a retry of thousands, takes steps in

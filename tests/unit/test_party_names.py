@@ -31,6 +31,8 @@ from tests.unit.conftest import (
 )
 from tests.unit.memory import MemoryMailbox
 
+pytestmark = pytest.mark.both_databases
+
 BY_NAME = '[[route]]\nname = "bakeri"\nparty_name = ["* bakeri as"]\nto = ["regnskap"]\n'
 BY_NAME_SECRETLY = BY_NAME.replace("bakeri", "hemmelig bakeri", 1) + 'services = ["5504/1"]\n'
 TABLE = table_of(TABLE_TEXT.replace("[[route]]", BY_NAME + "[[route]]", 1))

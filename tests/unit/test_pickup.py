@@ -22,6 +22,8 @@ from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
 
+pytestmark = pytest.mark.both_databases
+
 WAITING = Pickup(state=PickupState.WAITING)
 
 

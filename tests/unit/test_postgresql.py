@@ -52,10 +52,8 @@ with database.write() as session:
 @pytest.fixture
 def url(postgresql: PostgresqlServer, template: str) -> Iterator[str]:
     """The URL of a database of this test's own."""
-    name = f"test_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield postgresql.url(name)
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
+    with postgresql.like(template) as url:
+        yield url
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
 
+pytestmark = pytest.mark.both_databases
+
 AWAY = MailboxUnavailable("Altinn does not answer")
 OTHER = replace(TAX, service="4255/1", resource="plan")
 LISTED = replace(SECRET, list_only=True, fetch_confidential=False)

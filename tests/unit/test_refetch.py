@@ -24,6 +24,8 @@ from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import Clock, md5, new_intake
 from tests.unit.memory import MemoryMailbox
 
+pytestmark = pytest.mark.both_databases
+
 AWAY = MailboxUnavailable("Altinn does not answer")
 RIGHT, WRONG = b"what was sent", b"what was damaged"
 

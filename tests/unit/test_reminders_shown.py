@@ -14,6 +14,8 @@ from tests.unit.alerting import WakeEvent
 from tests.unit.conftest import NOW, Clock, stored_letter
 from tests.unit.reminding import Desk, awaited, waiting_letter
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(name="desk")
 def a_desk(store: Store, clock: Clock) -> Desk:
@@ -39,7 +41,7 @@ def test_an_overdue_letter_without_a_recipient_is_a_problem(desk: Desk) -> None:
     letter = stored_letter("b")
     desk.store.letters.add([replace(letter, awaited=awaited(letter.message.id, NOW, ()))])
     desk.look(days=2)
-    assert shown(desk) == [("overdue", "post", 1, False), ("overdue", "", 1, False)]
+    assert shown(desk) == [("overdue", "", 1, False), ("overdue", "post", 1, False)]
 
 
 def test_a_mail_server_that_stays_down_is_critical(desk: Desk) -> None:

@@ -18,6 +18,8 @@ from daemon.store.content_folder import ContentFolder
 from tests.unit.conftest import NOW, Clock, sha256, stored_letter
 from tests.unit.test_retention import keeper
 
+pytestmark = pytest.mark.both_databases
+
 LATER = NOW + timedelta(days=400_000)
 MINUTE = timedelta(minutes=1)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -11,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +19,10 @@ from daemon.core.parcels import Receipt
 from daemon.maintenance.integrity import check_store
 from daemon.store import Claim, Store, results
 from daemon.store.content_folder import ContentFolder
-from tests.unit.conftest import NOW, newest_messages, stored_letter
+from tests.unit.by_hand import by_hand, file_of
+from tests.unit.conftest import NOW, DatabaseIn, newest_messages, stored_letter
+
+pytestmark = pytest.mark.both_databases
 
 _LEASE = timedelta(hours=1)
 _ALL_PARTS = dict.fromkeys(LetterPart, "a rule")
@@ -61,26 +63,27 @@ _STEPS: dict[str, Callable[[Store], object]] = {
 }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=st.lists(st.sampled_from(sorted(_STEPS)), max_size=12))
-def test_numbers_are_those_of_the_rows(new_database: Path, steps: list[str]) -> None:
+def test_numbers_are_those_of_the_rows(database_in: DatabaseIn, steps: list[str]) -> None:
     """After any steps of deliveries and deletions, the kept numbers are what counting finds."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{shutil.copy(new_database, folder)}")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        database_in(Path(folder)) as url,
+        closing(Store(url)) as store,
+    ):
         store.letters.add([stored_letter(f"{number}", ("erp", "mail")) for number in range(3)])
         for step in steps:
             _STEPS[step](store)
         assert store.queries.wrong_counts() == []
         assert store.queries.counts().messages == len(newest_messages(store, 9))
-        store.close()
 
 
-def test_numbers_changed_by_hand_are_found(database: Path, store: Store, tmp_path: Path) -> None:
+def test_numbers_changed_by_hand_are_found(database_url: str, store: Store, tmp_path: Path) -> None:
     """The check of the store names a number that is not that of the rows, and only that."""
     store.letters.add([stored_letter("a", ("erp",))])
     content = ContentFolder(tmp_path / "files")
-    assert check_store(database, store, content).wrong_counts == []
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE row_counts SET count = 7 WHERE what = 'messages'")
-    found = check_store(database, store, content)
+    assert check_store(file_of(database_url), store, content).wrong_counts == []
+    by_hand(database_url, "UPDATE row_counts SET count = 7 WHERE what = 'messages'")
+    found = check_store(file_of(database_url), store, content)
     assert (found.ok, found.wrong_counts) == (False, ["messages: 7 are recorded, 1 are there"])

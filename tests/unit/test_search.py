@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from daemon.core.model import Delivery, DeliveryState, Message
-from daemon.store import Store, StoredLetter, Wanted, search
-from tests.unit.conftest import NOW, PARTY, SENDER, stored_letter
+from daemon.store import BusyWait, Store, StoredLetter, Wanted, search
+from tests.unit.conftest import NOW, PARTY, SENDER, DatabaseIn, stored_letter
+
+pytestmark = pytest.mark.both_databases
 
 COUNT = 700
 OTHER = "910075918"
@@ -38,20 +37,21 @@ NUMBERS = {_letter(number).message.id: number for number in range(COUNT)}
 
 
 @pytest.fixture(scope="module")
-def stored(new_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def stored(database_in: DatabaseIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with many letters."""
-    path = shutil.copy(new_database, tmp_path_factory.mktemp("search") / "letters.db")
-    store = Store(f"sqlite:///{path}")
-    store.letters.add([_letter(number) for number in range(COUNT)])
-    dead = [_letter(number).deliveries[0].id for number in (3, 600)]
-    with store.queries._database.write() as session:
-        for key in dead:
-            delivery = session.get(Delivery, key)
-            assert delivery
-            delivery.state = DeliveryState.DEAD
-            session.add(delivery)
-    yield store
-    store.close()
+    with (
+        database_in(tmp_path_factory.mktemp("search")) as url,
+        closing(Store(url)) as store,
+    ):
+        store.letters.add([_letter(number) for number in range(COUNT)])
+        dead = [_letter(number).deliveries[0].id for number in (3, 600)]
+        with store.queries._database.write() as session:
+            for key in dead:
+                delivery = session.get(Delivery, key)
+                assert delivery
+                delivery.state = DeliveryState.DEAD
+                session.add(delivery)
+        yield store
 
 
 def _numbers(store: Store, limit: int = COUNT, **wanted: Any) -> list[int]:
@@ -103,19 +103,16 @@ def test_others_may_commit_between_pieces(
     program commits without waiting."""
     for name in ("LETTERS", "ROWS", "_SEARCHED"):
         monkeypatch.setattr(search, name, 50)
-    path = stored.queries._database._engine.shown.removeprefix("sqlite:///")
+    url, impatient = stored.queries._database._engine.shown, BusyWait(limit=0.0)
     walked = (
         stored.search.letters(Wanted(), COUNT)
         if what == "letters"
         else stored.search.deliveries(state=None, destination=None, limit=COUNT)
     )
-    count = 0
-    for _ in walked:
-        count += 1
-        if count % 50 == 1:
-            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
-                other.execute("BEGIN EXCLUSIVE")
-                other.execute("ROLLBACK")
+    with closing(Store(url, impatient)) as other:
+        for count, _ in enumerate(walked, start=1):
+            if count % 50 == 1:
+                other.events.add(NOW, kind="x", user="kari")
     assert count == COUNT
 
 
@@ -133,7 +130,7 @@ def test_deliveries_come_in_their_order(stored: Store) -> None:
     assert not stored.search.has_destination("mail")
 
 
-def test_short_ids(database: Path) -> None:
+def test_short_ids(store: Store) -> None:
     """An id is eight characters, or as many more as tell it from others; each finds its letter."""
     keys = [
         UUID(text)
@@ -143,7 +140,6 @@ def test_short_ids(database: Path) -> None:
             "22222222-0001-5000-8000-000000000000",
         )
     ]
-    store = Store(f"sqlite:///{database}")
     letters = [stored_letter(f"letter-{number}", ("erp",)) for number in range(3)]
     for key, letter in zip(keys, letters, strict=True):
         _rename(letter, key)
@@ -153,7 +149,6 @@ def test_short_ids(database: Path) -> None:
         keys[1]: "22222222-0000",
     }
     assert store.queries.message("22222222-0001").id == keys[2]
-    store.close()
 
 
 def _rename(letter: StoredLetter, key: UUID) -> None:

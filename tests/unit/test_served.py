@@ -35,6 +35,8 @@ from tests.unit.memory import MemoryDestination
 from tests.unit.nodes_together import Nodes, new_nodes  # noqa: F401  # a fixture
 from tests.unit.one_of_nodes import OneOfNodes
 
+pytestmark = pytest.mark.both_databases
+
 _LETTERS = 150
 
 

@@ -21,6 +21,7 @@ from daemon.maintenance.retention import Retention
 from daemon.store import Store, events, results
 from daemon.store.content_folder import ContentFolder
 from daemon.store.events import REMOVED
+from tests.unit.by_hand import by_hand
 from tests.unit.conftest import NOW, TABLE, stored_letter
 
 pytestmark = pytest.mark.both_databases
@@ -44,12 +45,6 @@ def eight_events(store: Store) -> Store:
     return store
 
 
-def change(database: Path, statement: str) -> None:
-    """Change the rows by hand."""
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(statement)
-
-
 def test_events_are_listed_newest_first(eight: Store) -> None:
     """Pages follow each other without a gap, and can be narrowed."""
     numbers = [each.number for each in eight.events.page(limit=3)]
@@ -65,10 +60,10 @@ def test_events_are_listed_newest_first(eight: Store) -> None:
     )
 
 
-def test_an_untouched_log_is_whole(eight: Store, database: Path) -> None:
+def test_an_untouched_log_is_whole(eight: Store, database_url: str) -> None:
     """Nothing is reported of a log that was only added to, by two programs at once as well."""
     assert eight.events.verify() is None
-    second = Store(f"sqlite:///{database}")
+    second = Store(database_url)
 
     def work(store: Store) -> None:
         for _ in range(20):
@@ -87,10 +82,10 @@ def test_an_untouched_log_is_whole(eight: Store, database: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "broken"),
     [
-        ("UPDATE events SET user = 'kari' WHERE number = 3", 3),
+        ("UPDATE events SET \"user\" = 'kari' WHERE number = 3", 3),
         ("UPDATE events SET at = '2026-01-01 00:00:00' WHERE number = 1", 1),
         ("UPDATE events SET message_id = NULL WHERE number = 4", 4),
-        ("UPDATE events SET done = 1 WHERE number = 7", 7),
+        ("UPDATE events SET done = true WHERE number = 7", 7),
         ("UPDATE events SET address = '' WHERE number = 7", 7),
         ("UPDATE events SET about = 'x' WHERE number = 7", 7),
         ("UPDATE events SET kind = 'x' WHERE number = 7", 7),
@@ -103,16 +98,16 @@ def test_an_untouched_log_is_whole(eight: Store, database: Path) -> None:
     ],
 )
 def test_a_row_that_was_changed_by_hand_is_found(
-    eight: Store, database: Path, statement: str, broken: int
+    eight: Store, database_url: str, statement: str, broken: int
 ) -> None:
     """The first event that was changed or removed is named, also after others have been added."""
-    change(database, statement)
+    by_hand(database_url, statement)
     assert eight.events.verify() == broken
     eight.events.add(NOW, kind="login", user="ola")
     assert eight.events.verify() == broken
 
 
-def test_a_long_log_is_read_in_pieces(store: Store, database: Path) -> None:
+def test_a_long_log_is_read_in_pieces(store: Store, database_url: str) -> None:
     """Between two pieces others can write, and a fault in a later piece is found."""
     for _ in range(5):
         store.events.add(NOW, kind="login", user="anna")
@@ -121,7 +116,7 @@ def test_a_long_log_is_read_in_pieces(store: Store, database: Path) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(events, "_PIECE", 2)
         assert store.events.verify() is None
-        change(database, "UPDATE events SET user = 'kari' WHERE number = 5")
+        by_hand(database_url, "UPDATE events SET \"user\" = 'kari' WHERE number = 5")
         assert store.events.verify() == 5
 
 
@@ -169,6 +164,7 @@ def test_events_outlive_their_letter(store: Store) -> None:
     assert store.events.verify() is None
 
 
+@pytest.mark.about_sqlite("the plan of a query")
 @pytest.mark.parametrize("column", ["user", "kind", "message_id", "done"])
 def test_a_page_of_a_long_log_needs_no_sort(database: Path, column: str) -> None:
     """However long the log is, a page of it is found by an index, so that no commit waits."""
@@ -178,7 +174,9 @@ def test_a_page_of_a_long_log_needs_no_sort(database: Path, column: str) -> None
     assert [row[3].partition(" USING ")[2][:15] for row in plan] == ["INDEX events_by"]
 
 
-def test_old_events_are_removed_and_the_rest_is_still_whole(eight: Store, database: Path) -> None:
+def test_old_events_are_removed_and_the_rest_is_still_whole(
+    eight: Store, database_url: str
+) -> None:
     """What retention removes is in the log itself; what is removed otherwise is noticed still."""
     late = NOW + timedelta(days=30)
     assert eight.events.forget(NOW + timedelta(seconds=5), late) == 5
@@ -187,12 +185,12 @@ def test_old_events_are_removed_and_the_rest_is_still_whole(eight: Store, databa
     assert (left[0].kind, left[0].details["count"], left[0].details["last"]) == (REMOVED, 5, 5)
     assert eight.events.verify() is None
     assert eight.events.forget(NOW + timedelta(seconds=5), late) == 0
-    change(database, "DELETE FROM events WHERE number = 6")
+    by_hand(database_url, "DELETE FROM events WHERE number = 6")
     assert eight.events.verify() == 6
 
 
 def test_all_events_can_go_in_pieces(
-    eight: Store, database: Path, monkeypatch: pytest.MonkeyPatch
+    eight: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each piece is removed at once, however many there are; a log without users stays small."""
     monkeypatch.setattr(events, "_PIECE", 3)
@@ -203,7 +201,7 @@ def test_all_events_can_go_in_pieces(
     assert eight.events.forget(later, later) == 0
     eight.events.add(later, kind="login", user="anna", address="")
     assert eight.events.verify() is None
-    change(database, "UPDATE events SET details = '{}' WHERE kind = 'events-removed'")
+    by_hand(database_url, "UPDATE events SET details = '{}' WHERE kind = 'events-removed'")
     assert eight.events.verify() is not None
 
 

@@ -15,7 +15,10 @@ from sqlalchemy import create_engine
 
 from daemon.core.accounts import ChangeSource
 from daemon.store import Intent, Store
+from tests.unit.by_hand import by_hand
 from tests.unit.conftest import NOW, TABLE
+
+pytestmark = pytest.mark.both_databases
 
 INTENT = Intent(
     version="2" * 64,
@@ -28,11 +31,12 @@ INTENT = Intent(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(database_url: str) -> Iterator[Store]:
     """A store that has never had a table."""
-    opened = Store(f"sqlite:///{tmp_path}/postmottak.db")
-    yield opened
-    opened.close()
+    for table in ("routing_changes", "routing_versions"):
+        by_hand(database_url, f"DELETE FROM {table}")
+    with closing(Store(database_url)) as opened:
+        yield opened
 
 
 def _history(store: Store) -> list[tuple[str, str | None, str, str, ChangeSource]]:

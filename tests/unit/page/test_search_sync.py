@@ -22,7 +22,9 @@ from daemon.core.parcels import Receipt
 from daemon.page.search import LetterFinder, LetterQuery, SearchIndex, filling
 from daemon.store import Store, changes, results
 from daemon.store.users import Actor
-from tests.unit.conftest import NOW, TABLE, Clock, stored_letter
+from tests.unit.conftest import NOW, TABLE, Clock, DatabaseIn, stored_letter
+
+pytestmark = pytest.mark.both_databases
 
 LEASE = timedelta(hours=1)
 KARI = Actor(name="kari")
@@ -200,28 +202,27 @@ ACTS: dict[str, Callable[[World, int], None]] = {
 
 
 @contextmanager
-def world(new_database: Path) -> Iterator[World]:
+def world(database_in: DatabaseIn) -> Iterator[World]:
     """A world in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = shutil.copy(new_database, Path(folder) / "postmottak.db")
-        store = Store(f"sqlite:///{path}")
+    with tempfile.TemporaryDirectory() as folder, database_in(Path(folder)) as url:
+        store = Store(url)
         found = World(store, Path(folder))
         yield found
         found.index.close()
         store.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     acts=st.lists(
         st.tuples(st.sampled_from(["add", "deliver", *ACTS]), st.integers(0, 9)), max_size=25
     )
 )
 def test_whatever_happens_the_index_follows(
-    new_database: Path, acts: list[tuple[str, int]]
+    database_in: DatabaseIn, acts: list[tuple[str, int]]
 ) -> None:
     """After any sequence of changes, with syncs among them, the index equals one made again."""
-    with world(new_database) as here:
+    with world(database_in) as here:
         for name, number in [("add", 1), *acts]:
             ACTS[name](here, number)
         here.sync(0)
@@ -251,12 +252,12 @@ EACH = [
 @pytest.mark.parametrize("many", [10_000, 2])
 @pytest.mark.parametrize("act", EACH)
 def test_one_change_is_seen(
-    new_database: Path, act: str, many: int, monkeypatch: pytest.MonkeyPatch
+    database_in: DatabaseIn, act: str, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each change that leaves no new letter is seen by the next sync, which reads few letters;
     also where so many deliveries wait that they are read in pieces."""
     monkeypatch.setattr(changes, "_MOST_AT_ONCE", many)
-    with world(new_database) as here:
+    with world(database_in) as here:
         for number in range(1, 4):
             here.add(number)
         here.deliver(0)
@@ -269,10 +270,10 @@ def test_one_change_is_seen(
         assert followed == here.rows()
 
 
-def test_deleted_words_are_gone_from_the_file(new_database: Path) -> None:
+def test_deleted_words_are_gone_from_the_file(database_in: DatabaseIn) -> None:
     """After retention no word of the letter is on the disk, neither of the text nor of the sender,
     and the other letters are still found."""
-    with world(new_database) as here:
+    with world(database_in) as here:
         here.add(1)
         secret = stored_letter(
             "secret",
@@ -310,9 +311,9 @@ def _bytes(folder: Path) -> bytes:
     return b"".join(each.read_bytes() for each in sorted(folder.glob("search.db*")))
 
 
-def test_a_reader_at_work_only_delays_the_forgetting(new_database: Path) -> None:
+def test_a_reader_at_work_only_delays_the_forgetting(database_in: DatabaseIn) -> None:
     """While somebody reads, the deleted words stay in the file, and the next sync removes them."""
-    with world(new_database) as here:
+    with world(database_in) as here:
         here.add(1)
         here.sync(0)
         for _ in range(3):
@@ -326,9 +327,10 @@ def test_a_reader_at_work_only_delays_the_forgetting(new_database: Path) -> None
         assert b"vedtak" not in _bytes(here.folder)
 
 
-def test_another_store_means_another_index(new_database: Path) -> None:
+@pytest.mark.about_sqlite("it puts a file back")
+def test_another_store_means_another_index(database_in: DatabaseIn) -> None:
     """After the store was restored from a backup, the index has what the backup has."""
-    with world(new_database) as here:
+    with world(database_in) as here:
         for number in (1, 2, 3):
             here.add(number)
         copy = here.folder / "copy.db"
@@ -350,11 +352,11 @@ def test_another_store_means_another_index(new_database: Path) -> None:
 
 
 def test_a_crash_in_a_sync_loses_nothing(
-    new_database: Path, monkeypatch: pytest.MonkeyPatch
+    database_in: DatabaseIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync that breaks off in the middle leaves what it had done, and the next one goes on."""
     monkeypatch.setattr(filling, "_PIECE", 2)
-    with world(new_database) as here:
+    with world(database_in) as here:
         for number in range(1, 8):
             here.add(number)
         real, calls = here.store.changes.letters, iter([True, True, False])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from daemon.core.errors import NotFound
 from daemon.store import Actor, Store, login_keys
 from daemon.store.login_throttle import LONGEST_WAIT
+from tests.unit.by_hand import by_hand, everything_in
 from tests.unit.conftest import NOW
 
 pytestmark = pytest.mark.both_databases
@@ -62,31 +60,30 @@ def test_nothing_else_is_a_session(store: Store) -> None:
         store.sessions.begin("nobody", "", NOW)
 
 
-def test_a_use_is_noted_at_most_once_a_minute(store: Store, database: Path) -> None:
+def test_a_use_is_noted_at_most_once_a_minute(store: Store, database_url: str) -> None:
     """Clicks do not make the page write all the time, so that it keeps nobody waiting."""
     token = store.sessions.begin("anna", "", NOW)
-    before = database.read_bytes()
+    before = everything_in(database_url)
     assert store.sessions.find(token, NOW + 59 * SECOND) == "anna"
-    assert database.read_bytes() == before
+    assert everything_in(database_url) == before
     assert store.sessions.find(token, NOW + 60 * SECOND) == "anna"
     (used,) = store.sessions.of("anna", NOW)
     assert used.used_at == NOW + 60 * SECOND
 
 
-def test_ended_sessions_do_not_pile_up(store: Store, database: Path) -> None:
+def test_ended_sessions_do_not_pile_up(store: Store, database_url: str) -> None:
     """Rows of sessions that have ended go when the next one begins."""
     for hours in range(0, 100, 10):
         store.sessions.begin("anna", "", NOW + timedelta(hours=hours))
         store.login_links.create("ola", NOW + timedelta(hours=hours), BY)
-    with closing(sqlite3.connect(database)) as connection:
-        for table in ("sessions", "login_links"):
-            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
+    for table in ("sessions", "login_links"):
+        assert by_hand(database_url, f"SELECT count(*) FROM {table}") == [(1,)]
 
 
-def test_no_token_is_in_the_database(store: Store, database: Path) -> None:
+def test_no_token_is_in_the_database(store: Store, database_url: str) -> None:
     """Who reads the database, or a copy of it, gets no session by that."""
     tokens = [store.sessions.begin("anna", "", NOW), store.login_links.create("anna", NOW, BY)]
-    kept = database.read_bytes()
+    kept = everything_in(database_url)
     assert not any(token.encode() in kept for token in tokens)
 
 
@@ -102,10 +99,10 @@ def test_a_link_logs_in_once_and_for_five_minutes(store: Store) -> None:
         store.login_links.create("nobody", NOW, BY)
 
 
-def test_a_link_logs_in_once_when_many_use_it_at_once(store: Store, database: Path) -> None:
+def test_a_link_logs_in_once_when_many_use_it_at_once(store: Store, database_url: str) -> None:
     """Of two processes that use a link at the same moment, one is let in."""
     link = store.login_links.create("anna", NOW, BY)
-    second = Store(f"sqlite:///{database}")
+    second = Store(database_url)
     together, found = threading.Barrier(8), []
 
     def take(each: Store) -> None:
@@ -121,13 +118,13 @@ def test_a_link_logs_in_once_when_many_use_it_at_once(store: Store, database: Pa
     assert (found.count("anna"), len(found)) == (1, 8)
 
 
-def test_a_sixth_attempt_in_a_minute_waits(store: Store, database: Path) -> None:
+def test_a_sixth_attempt_in_a_minute_waits(store: Store, database_url: str) -> None:
     """Five attempts at an account go on, the sixth waits, also after a restart and with the right
     password; after the wait that was named there is one more."""
     keys = login_keys("Anna", "10.0.0.1")
     moments = [NOW + each * SECOND for each in range(5)]
     assert [store.login_throttle.wait(keys, each) for each in moments] == [None] * 5
-    again = Store(f"sqlite:///{database}")
+    again = Store(database_url)
     wait = again.login_throttle.wait(keys, NOW + 5 * SECOND)
     again.close()
     assert wait
@@ -165,7 +162,7 @@ def test_the_first_refusal_of_each_row_is_known(store: Store) -> None:
     assert [each and each.is_first for each in found] == [None, True, False]
 
 
-def test_one_address_has_twenty_attempts_for_all_accounts(store: Store, database: Path) -> None:
+def test_one_address_has_twenty_attempts_for_all_accounts(store: Store, database_url: str) -> None:
     """Who tries many accounts from one address is stopped, and shuts none of them out by going
     on."""
     waits = [
@@ -176,8 +173,7 @@ def test_one_address_has_twenty_attempts_for_all_accounts(store: Store, database
         assert store.login_throttle.wait(login_keys("anna", "10.0.0.1"), NOW)
     assert store.login_throttle.wait(login_keys("anna", "10.0.0.2"), NOW) is None
     store.login_throttle.wait(login_keys("anna", "10.0.0.2"), NOW + timedelta(hours=1))
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT count(*) FROM login_attempts").fetchone() == (2,)
+    assert by_hand(database_url, "SELECT count(*) FROM login_attempts") == [(2,)]
 
 
 def test_a_clock_that_was_set_back_locks_nobody_out(store: Store) -> None:

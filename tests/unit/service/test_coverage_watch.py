@@ -19,6 +19,7 @@ from daemon.monitoring.coverage_problems import findings
 from daemon.service.coverage_watch import CoverageWatch
 from daemon.service.sender_watch import SenderWatch
 from daemon.store import senders
+from daemon.store.sql_words import run
 from tests.unit.alerting import Desk, new_desk  # noqa: F401  # a fixture
 from tests.unit.conftest import PARTY, SECRET, stored_letter
 
@@ -136,7 +137,7 @@ class Office:
         """Count all rows of a kind, ended or not."""
         with self.desk.store.letters._database.read_one() as connection:
             counted = "SELECT COUNT(*) FROM coverage_findings WHERE kind = ?"
-            return int(connection.exec_driver_sql(counted, (kind.value,)).scalar_one())
+            return int(run(connection, counted, (kind.value,)).scalar_one())
 
 
 @pytest.fixture
@@ -167,6 +168,7 @@ def test_a_lost_right(office: Office) -> None:
     assert office.rows(FindingKind.RIGHT) == 2
 
 
+@pytest.mark.both_databases
 def test_a_system_user_that_ended(office: Office) -> None:
     """That is one finding, not one for each channel; so is an organisation that is gone, until it
     is back."""
@@ -315,6 +317,7 @@ def test_a_look_at_senders_beats_and_can_be_stopped(
     assert office.found() == [("sender", PARTY, SENDER)]
 
 
+@pytest.mark.both_databases
 def test_what_expires(office: Office) -> None:
     """A key is listed while it is about to end, as the problem `expiry` has it."""
     office.desk.clock.advance(days=340)
@@ -323,6 +326,7 @@ def test_what_expires(office: Office) -> None:
     assert office.told("expiry") == [False]
 
 
+@pytest.mark.both_databases
 def test_what_ended_long_ago_is_forgotten(office: Office) -> None:
     """Rows that ended are removed by the retention of bookkeeping, open ones never."""
     office.begun |= {(PARTY, PLAN), (OTHER, PLAN)}
