@@ -186,16 +186,16 @@ class ContentBucket(ContentStore):
         return StagingFile(self._temporary, 0, self._writer, early_sync=False)
 
     def _put(self, staged: Staged) -> None:
-        """Put a file under its name; one that is there has the same bytes, if it is as large."""
+        """Put a file under its name, also over one that has other bytes."""
         file, kept = Path(staged.temporary), staged.kept
         with self._asked(StorageUnreachable):
             if kept.size <= _PIECE and self._put_new(_name(kept.sha256), file):
                 return
-        if not self._is_complete(kept):
+        if not self._is_whole(kept):
             self._put_over(file, kept)
 
     def _put_over(self, file: Path, kept: Kept) -> None:
-        """Put a file in pieces, if it is large, and over one of another size."""
+        """Put a file in pieces, if it is large, and over one that is there."""
         try:
             with self._asked(StorageUnreachable):
                 self._objects.put(
@@ -207,12 +207,19 @@ class ContentBucket(ContentStore):
                 )
         except StorageUnreachable:
             # the server may take longer to join the pieces than it is waited for
-            if not self._is_complete(kept):
+            if not self._is_whole(kept):
                 raise
 
-    def _is_complete(self, kept: Kept) -> bool:
+    def _is_whole(self, kept: Kept) -> bool:
+        """Whether the object has these bytes. It is read if its tag does not say so.
+
+        The tag is the MD5 of what was put in one piece, unless the server encrypts it with a key of
+        its own, for example.
+        """
         facts = self._facts(kept.sha256, StorageUnreachable)
-        return facts is not None and facts["size"] == kept.size
+        if facts is None or facts["size"] != kept.size:
+            return False
+        return (facts["e_tag"] or "").strip('"') == kept.md5 or not self.fault(kept.sha256)
 
     def _put_new(self, name: str, file: Path) -> bool:
         from obstore.exceptions import AlreadyExistsError

@@ -105,17 +105,27 @@ class ContentFolder(ContentStore):
             make_folder(Path(folder))
             yield str(self._folder)
         final = f"{folder}/{sha256}"
-        if self._is_shared:
-            _name_beside_others(staged.temporary, final)
-        else:
-            with _names_locked(Path(folder)):
-                if os.path.exists(final):  # noqa: PTH110  # a Path for each file costs more
-                    # needed again, by a letter that may not be stored yet: `remove` leaves it alone
-                    os.utime(final)
-                    Path(staged.temporary).unlink()
-                else:
-                    os.rename(staged.temporary, final)  # noqa: PTH104  # likewise
+        with nullcontext() if self._is_shared else _names_locked(Path(folder)):
+            if self._keeps(final, sha256):
+                Path(staged.temporary).unlink()
+            else:
+                os.rename(staged.temporary, final)  # noqa: PTH104  # a Path for each costs more
         yield folder
+
+    def _keeps(self, final: str, sha256: str) -> bool:
+        """Whether the file has its name already, and its bytes; then it counts as needed again.
+
+        A letter that may not be stored yet needs it, so `remove` leaves it alone. To set its time
+        is a question to the server of a shared folder, where to look for it may be answered by this
+        machine's memory.
+        """
+        try:
+            os.utime(final)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            return False
+        return not self.fault(sha256)
 
     def open(self, sha256: str, beat: Callable[[], None] = do_nothing) -> FileIO:  # noqa: ARG002
         """Open the file itself."""
@@ -211,19 +221,3 @@ def _names_locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _name_beside_others(temporary: str, final: str) -> None:
-    """Give the file its name, or count the one that has it as needed again.
-
-    To set its time is a question to the server, where to look for it may be answered by this
-    machine's memory.
-    """
-    try:
-        os.utime(final)
-    except OSError as error:
-        if error.errno not in _GONE:
-            raise
-        os.rename(temporary, final)  # noqa: PTH104  # as above
-    else:
-        Path(temporary).unlink()

@@ -11,6 +11,7 @@ import pytest
 
 from daemon.core.errors import ContentMissing
 from daemon.store.content import ContentStore
+from daemon.store.content_bucket import ContentBucket
 from daemon.store.content_folder import ContentFolder
 from daemon.store.staging import Kept
 from tests.contracts.content_servers import ContentServer
@@ -79,6 +80,24 @@ def test_content_that_is_missing(content: ContentStore) -> None:
         pass
     with pytest.raises(ContentMissing):
         content.beginning(GONE, 4)
+
+
+@pytest.mark.parametrize("size", [1, 9 << 20], ids=["small", "large"])
+def test_damaged_bytes_are_replaced_by_the_same_letter(content: ContentStore, size: int) -> None:
+    """Bytes that were damaged where they lie, and are as many as before, are replaced when they
+    come again; those that are whole stay as they are."""
+    data = b"r" * size
+    kept = content.put([data]).sha256
+    for damaged in (b"w" * size, b""):
+        if isinstance(content, ContentFolder):
+            content.path(kept).write_bytes(damaged)
+        else:
+            assert isinstance(content, ContentBucket)
+            content._objects.put(f"{kept[:2]}/{kept}", damaged)
+        assert content.fault(kept) == "damaged"
+        assert content.put([data]).sha256 == kept
+        assert content.fault(kept) == ""
+        assert read(content, kept) == data
 
 
 def test_eight_put_the_same_at_once(opened: Opened) -> None:
