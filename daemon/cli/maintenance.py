@@ -72,7 +72,8 @@ def run(
 ) -> None:
     """Delete what [retention] and the routes no longer keep.
 
-    The service does this every day by itself; stop it before running this command.
+    The service does this every day by itself; stop it before running this command, and every node
+    of a store that has several.
     """
     from daemon.runtime import logs as logging
     from daemon.service import stack

@@ -202,13 +202,15 @@ class App:
         for box in self.polled_mailboxes:
             self.resources.refresh(box.mailbox.name)
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
-            ask_again(self.intake, box.mailbox, stopping)
-        self.resources.look_at_senders(stopping)
+            if self.role.has(Duty.LATE_FILES):
+                ask_again(self.intake, box.mailbox, stopping)
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
         self.reminders.look(stopping)
         self.canaries.look(stopping)
-        self.heads.look()
+        if self.role.has(Duty.HOUSEKEEPING):
+            self.resources.look_at_senders(stopping)
+            self.heads.look()
         self.alerter(lambda: self._ignored).look()
         summary.ignored = self._ignored
         summary.unfinished = self.store.queries.unfinished()

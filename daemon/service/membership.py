@@ -26,7 +26,7 @@ import structlog
 from daemon.config.store import StoreSettings
 from daemon.core.callbacks import do_nothing
 from daemon.core.elapsed import elapsed
-from daemon.core.errors import NodeFenced, StoreError
+from daemon.core.errors import NodeFenced, OperatorError, StoreError
 from daemon.core.node_role import NodeRole, SoleProcess
 from daemon.core.nodes import (
     BEAT_EVERY,
@@ -334,6 +334,29 @@ def taking_part(store: Store, settings: StoreSettings, lease: Lease) -> Iterator
             pass
         except StoreError as error:
             _log.warning("the other nodes notice the end of this one later", reason=str(error))
+
+
+@contextmanager
+def having(duty: Duty, store: Store, settings: StoreSettings) -> Iterator[None]:
+    """Have a duty until the block ends, for a command; it takes part as this machine's node.
+
+    Call it with the store's lock held. Raises OperatorError if another node has the duty, and
+    StoreError as `taking_part` does.
+    """
+    for each in store.nodes.states():  # or a machine that is no node would be one from now on
+        if each.node.takes_part and duty in each.duties:
+            raise _has_it(each.node.name, duty)
+    with taking_part(store, settings, new_lease(settings)) as node:
+        if node and (holder := store.nodes.take_duty(duty, node.member)) != node.member:
+            raise _has_it(holder.node, duty)
+        yield
+
+
+def _has_it(node: str, duty: Duty) -> OperatorError:
+    return OperatorError(
+        f"The node {node} does this by itself: it has the duty `{duty}`; leave it to that node, or "
+        "stop all nodes first"
+    )
 
 
 def lock_identity(path: Path) -> str:

@@ -15,6 +15,7 @@ from daemon.config import loader
 from daemon.config.loader import Configuration, Reading
 from daemon.core.bookkeeping import CLOCK
 from daemon.core.errors import ConfigurationError, Fault, NotFound, OperatorError, StoreError
+from daemon.core.nodes import Duty
 from daemon.core.times import norwegian_day
 from daemon.intake.rerouting import Rerouter, Walked
 from daemon.maintenance.housekeeping import Housekeeping
@@ -24,6 +25,7 @@ from daemon.runtime import clock
 from daemon.runtime.clock import DOUBTED, is_behind, is_far_ahead
 from daemon.runtime.start_fault import note_start_fault
 from daemon.service import plugins
+from daemon.service.membership import having
 from daemon.service.store_access import lock_of, refuse_hidden_store, store_exists
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -179,10 +181,11 @@ def housekeeping(
 ) -> Iterator[Housekeeping]:
     """Open housekeeping without the service, until the block ends.
 
-    With `alone`, it holds the store's lock, which a command that deletes needs. With `trust_clock`,
-    doubts of an earlier process about the clock are settled; without it, and with `alone`, a clock
-    that may be wrong is an OperatorError. Raises StoreError if the store cannot be opened, or if
-    another process is using it.
+    With `alone`, it has the store's lock and the duty, which a command that deletes needs; another
+    node that has the duty is an OperatorError. With `trust_clock`, doubts of an earlier process
+    about the clock are settled; without it, and with `alone`, a clock that may be wrong is an
+    OperatorError. Raises StoreError if the store cannot be opened, or if another process is using
+    it.
     """
     configuration = checked.configuration
     refuse_hidden_store(configuration.store)
@@ -192,6 +195,7 @@ def housekeeping(
         store = open_store(configuration)
         ends.callback(store.close)
         if alone:
+            ends.enter_context(having(Duty.HOUSEKEEPING, store, configuration.store))
             _settle_clock(store, utc_now(), trust_clock=trust_clock)
         rules = retention(store, configuration, checked.table)
         yield Housekeeping(

@@ -29,7 +29,7 @@ ONE_DATABASE = {
     **dict.fromkeys(
         (
             *("test_alerts_of_nodes", "test_alerts_that_grow", "test_nodes", "test_postgresql"),
-            *("test_store_move", "test_turns", "test_column_text"),
+            *("test_store_move", "test_turns", "test_column_text", "test_duty_of_a_command"),
         ),
         _OWN,
     ),
