@@ -71,7 +71,7 @@ class Trial:
     window: ArrivalWindow
     limits: Sequence[Grant] | None = None
     """The grants of which one must cover a letter; None for a user who may see all."""
-    id: str = field(default_factory=lambda: uuid4().hex)
+    id: str
     tried: int = 0
     outcome: TrialOutcome | None = None
     failed: bool = False
@@ -114,6 +114,8 @@ class Trials:
 
     def __init__(self, letters: PastLetters) -> None:
         self._letters = letters
+        self._mark = uuid4().hex
+        """Which process a dry run is known to: others of the page know nothing of it."""
         self._lock = threading.Lock()
         self._of_user: dict[str, Trial] = {}
         self._results: OrderedDict[_Key, TrialOutcome] = OrderedDict()
@@ -133,7 +135,7 @@ class Trials:
         window = self._letters.window(now)
         within = None if limits is None else frozenset(limits)
         key = (before.version, after.version, self._letters.mark(window), within)
-        trial = Trial(window=window, limits=limits)
+        trial = Trial(id=f"{self._mark}{uuid4().hex}", window=window, limits=limits)
         with self._lock:
             if earlier := self._of_user.pop(user, None):
                 earlier.cancel()
@@ -155,6 +157,10 @@ class Trials:
         """Return the user's newest dry run if it is this one."""
         found = self._of_user.get(user)
         return found if found and found.id == trial_id else None
+
+    def knew(self, trial_id: str) -> bool:
+        """Whether this process has begun it, whatever has become of it."""
+        return trial_id.startswith(self._mark)
 
     def _run(self, trial: Trial, key: _Key, before: Table, after: Table) -> None:
         outcome = None

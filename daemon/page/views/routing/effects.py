@@ -43,7 +43,7 @@ class Effect:
     """What a draft would do."""
 
     state: str = "none"
-    """none, faulty, busy, failed, running or done."""
+    """none, faulty, busy, failed, lost, running or done."""
     trial: Trial | None = None
     faults: Sequence[ShownFault] = ()
     warnings: Sequence[Fault] = ()

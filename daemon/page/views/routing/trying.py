@@ -67,9 +67,15 @@ def part(
 
 
 def look_again(request: Request) -> Response:
-    """Say how far a dry run has come; nothing if the user has begun another one since."""
+    """Say how far a dry run has come; nothing if the user has begun another one since.
+
+    One of another process of the page, on another node or before a restart, is asked for again.
+    """
     user, page = require(request, Right.DRAFT), page_of(request)
-    trial = page.workshop.trials.find(user.name, request.path_params["trial"])
+    trials, wanted = page.workshop.trials, request.path_params["trial"]
+    trial = trials.find(user.name, wanted)
+    if trial is None and not trials.knew(wanted):
+        return part(request, page, Effect(state="lost"))
     if trial is None:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     trial.wait(_SOON)

@@ -177,3 +177,20 @@ def test_who_waits_is_told_how_far_it_is(desk: Desk, monkeypatch: pytest.MonkeyP
     assert 'data-testid="busy"' in busy.text
     slow.gate.set()
     assert 'data-moved="3"' in person.get(again[1]).text
+
+
+def test_a_dry_run_of_another_node(desk: Desk) -> None:
+    """Behind one address a node may be asked for a dry run of another one: it says so, instead of
+    nothing, which would be shown as running for ever."""
+    desk.letter("a", "Avgift")
+    person = desk.person("anna", "router")
+    slow = _Slow(desk)
+    object.__setattr__(desk.site.page.workshop, "trials", Trials(slow))
+    text = person.try_out({"kind": "route", "row": "Skatt", "title_contains": "avgift"}).text
+    again = re.search(r'hx-get="(/routing/try/\w+)"', text)
+    assert again
+    object.__setattr__(desk.site.page.workshop, "trials", Trials(slow))  # of another process
+    asked = person.get(again[1])
+    assert (asked.status_code, 'data-testid="lost"' in asked.text) == (200, True)
+    assert "hx-get" not in asked.text
+    slow.gate.set()
