@@ -9,6 +9,7 @@
     │   ├── DiskFull             nothing new is fetched until there is room
     │   │   └── StorageUnreachable   nothing new is fetched until the bucket of content answers
     │   ├── StoreBusy            another program has a lock; the service waits, a command gives up
+    │   ├── JournalKeyMissing    this machine lacks the key that signs the journal
     │   ├── StoreUnreachable     no connection to PostgreSQL, or only to a standby; it may pass
     │   │   └── StoreRefused     it answers and lets this user not in; a start does not wait for it
     │   ├── NodeFenced           others have taken over this node's work; it is started again
@@ -103,6 +104,10 @@ class StoreBusy(StoreError):
 
     Nothing is wrong with it, and nothing was changed.
     """
+
+
+class JournalKeyMissing(StoreError):
+    """This machine lacks the key that signs the journal; the message says where it belongs."""
 
 
 class StoreUnreachable(StoreError):

@@ -15,7 +15,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from daemon.core.errors import ContentUnavailable, DiskFull, NotFound, StoreBusy
+from daemon.core.errors import (
+    ContentUnavailable,
+    DiskFull,
+    JournalKeyMissing,
+    NotFound,
+    StoreBusy,
+)
 from daemon.core.rights import UserAccess
 from daemon.page.assets import Assets
 from daemon.page.context import Page, logged_path, named_by_proxy, note_too_many, page_of
@@ -61,6 +67,7 @@ _PASSING: Mapping[type[Exception], str] = {
     StoreBusy: "busy",
     DiskFull: "full",
     ContentUnavailable: "content",
+    JournalKeyMissing: "key",
     SearchTooSlow: "slow",
     SearchFault: "search",
 }

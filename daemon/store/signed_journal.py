@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.core.callbacks import do_nothing
-from daemon.core.errors import StoreError
+from daemon.core.errors import JournalKeyMissing, StoreError
 from daemon.store.database import Database
 from daemon.store.journal.heads import HEAD, Head, fingerprint, public_of, sign
 from daemon.store.journal.key import own_key, read_key
@@ -99,10 +99,10 @@ class SignedJournal:
     def own_key(self, path: Path) -> bytes:
         """Return the private key that is in the file; it is made if there is none anywhere.
 
-        Raises StoreError, with the remedy, also if other nodes sign with another one.
+        Raises StoreError, with the remedy; JournalKeyMissing if other nodes sign with another one.
         """
         if fault := self.key_fault(path):
-            raise StoreError(fault)
+            raise JournalKeyMissing(fault)
         return own_key(path)[0]
 
     def head(self, key: bytes, now: datetime) -> Head:
