@@ -25,9 +25,13 @@ _LAST_NUMBERS = """CREATE TABLE IF NOT EXISTS last_numbers (
     name text COLLATE "C" PRIMARY KEY,
     number bigint NOT NULL
 )"""
-_NOTES = """CREATE UNLOGGED TABLE IF NOT EXISTS journal_notes (
+_NOTE_NUMBERS = "CREATE SEQUENCE IF NOT EXISTS journal_note_numbers"
+"""Not a column's own: from PostgreSQL 15 on that would be as unlogged as its table, and a standby
+that takes over could not read it.
+"""
+_NOTES = """CREATE UNLOGGED TABLE journal_notes (
     transaction bigint NOT NULL DEFAULT txid_current(),
-    number bigint GENERATED ALWAYS AS IDENTITY,
+    number bigint NOT NULL DEFAULT nextval('journal_note_numbers'),
     binding int NOT NULL,
     what text NOT NULL,
     row_number bigint NOT NULL,
@@ -99,6 +103,8 @@ def _digest() -> str:
 
 def _statements() -> Iterator[str]:
     yield _LAST_NUMBERS
+    yield "DROP TABLE IF EXISTS journal_notes"
+    yield _NOTE_NUMBERS
     yield _NOTES
     for table in numbered_tables():
         yield (

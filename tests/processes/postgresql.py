@@ -128,6 +128,24 @@ class PostgresqlServer:
             raise NoPostgresqlError((self.folder / "log").read_text()[-300:])
         self.pid = int((self._data / "postmaster.pid").read_text().split()[0])
 
+    def standby(self, folder: Path) -> PostgresqlServer:
+        """A server in a new folder that follows this one, and is not started yet."""
+        other = PostgresqlServer.__new__(PostgresqlServer)
+        other.folder, other.options, other.pid = folder, self.options, 0
+        other._user, other._bin, other._data = self._user, self._bin, folder / "data"
+        folder.mkdir()
+        folder.chmod(0o755)
+        if self._user:
+            shutil.chown(folder, self._user)
+        copy = ("-D", str(other._data), "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        subprocess.run(
+            [self._bin / "pg_basebackup", "-h", str(self.folder), "-U", "postgres", *copy],
+            user=self._user,
+            cwd=folder,
+            check=True,
+        )
+        return other
+
     def conninfo(self, database: str = "postgres") -> str:
         """What libpq connects with."""
         return f"host={self.folder} user=postgres dbname={database}"
