@@ -76,6 +76,13 @@ def _server(store: StoreSettings) -> Finding:
     except StoreError as error:
         return Finding(subject="database", ok=False, text=str(error))
     text = f"{found.database} on PostgreSQL {found.version}, as {found.user}"
+    if not found.takes_writes:
+        return Finding(
+            subject="database",
+            ok=False,
+            text=f"{text}; takes no writes: it is a standby, or default_transaction_read_only is "
+            "on; name every server in [store] database, without target_session_attrs",
+        )
     if not (found.has_tables or found.can_create):
         return Finding(
             subject="database",

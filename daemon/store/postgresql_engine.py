@@ -58,20 +58,24 @@ _LIBPQ = {
 """What libpq is told, unless the URL says otherwise."""
 _WRITE = (
     "SELECT set_config('idle_in_transaction_session_timeout', %s, true), "
+    "set_config('statement_timeout', '0', true), "
     "set_config('lock_timeout', %s, true), set_config(%s, %s, true), "
     "pg_advisory_xact_lock(%s), set_config('lock_timeout', %s, true)"
 )
 _SETTINGS = (
     "SELECT set_config('idle_in_transaction_session_timeout', %s, false), "
-    "set_config('lock_timeout', %s, false)"
+    "set_config('statement_timeout', '0', false), set_config('lock_timeout', %s, false)"
 )
-_FULL = frozenset({"53100", "53200", "53300"})
-"""No space, no memory, no connection left (PostgreSQL's documentation, appendix A)."""
+"""The role's own limit of a statement would undo the same long one again and again."""
+_FULL = frozenset({"53100", "53200"})
+"""No space, no memory (PostgreSQL's documentation, appendix A)."""
 _MORE = ("DETAIL:", "HINT:", "CONTEXT:")
 """How lines begin that the server says beside what is wrong."""
-_AWAY = ("08", "57P", "25006", "25P03")
-"""How the codes begin of a server that goes, comes, is a standby, or has closed an idle
-transaction."""
+_READ_ONLY = "25006"
+_AWAY = ("08", "57", _READ_ONLY, "25P03", "25P04", "53300")
+"""How the codes begin of a server that goes, comes, is a standby, has ended a transaction or a
+statement, or has no connection left."""
+_SECRET = re.compile(r"\w*(password|secret)=", re.IGNORECASE)
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|no such (database|user)"
     r'|(database|role) ".*" does not exist|not permitted to log in|permission denied for database'
@@ -83,6 +87,7 @@ _REMEDIES = {
     "42501": "; give the role the right, as `postmottak db upgrade --user NAME` does with the name "
     "of the tables' owner, or let it own the database",
     "3D000": "; create it with `createdb`",
+    _READ_ONLY: "; it is a standby, or default_transaction_read_only is on",
 }
 
 
@@ -123,7 +128,8 @@ class PostgresqlEngine:
         """Return what another failure becomes."""
         orig: Any = error.orig
         code = getattr(orig, "sqlstate", None) or ""
-        said = f"{_said(orig)}{_REMEDIES.get(code, '')}"
+        said = _said(orig)
+        said += _REMEDIES.get(_READ_ONLY if not code and "read-only" in said else code, "")
         if is_busy(orig):
             return StoreBusy(
                 f"the database {self.shown} is busy: another program keeps a lock; try again later"
@@ -140,10 +146,9 @@ def without_password(url: str) -> str:
     """Return a URL as messages may have it."""
     found = urlsplit(url)
     user, at, hosts = found.netloc.rpartition("@")
-    query = "&".join(
-        each for each in found.query.split("&") if not each.lower().startswith("password=")
-    )
-    return urlunsplit((found.scheme, f"{user.partition(':')[0]}{at}{hosts}", found.path, query, ""))
+    query = "&".join(each for each in found.query.split("&") if not _SECRET.match(each))
+    rest = urlunsplit(("", "", found.path, query, ""))
+    return f"{found.scheme}://{user.partition(':')[0]}{at}{hosts}{rest}"
 
 
 def _open(url: str, password: str, busy_wait: BusyWait, shown: str) -> Engine:
@@ -185,11 +190,16 @@ def _prepare_connection(shown: str, connection: Any, _record: object) -> None:
 
 
 def _check_connection(connection: Any, _record: object, _proxy: object) -> None:
-    """Look whether the server has closed a connection that was not used; it costs no message."""
+    """Look whether the server has closed a connection that was not used; it costs no message.
+
+    A transaction that does not say that it only reads says nothing: a standby that is asked to
+    write says that it is one, and of a transaction that is to write, that it does not know these.
+    """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):  # the end, or what the server says before
         raise DisconnectionError("the server has closed it")
+    connection.read_only = None  # SQLAlchemy leaves False after a reader
 
 
 def _without_nul(
@@ -244,4 +254,6 @@ def _said(error: BaseException | None) -> str:
     if said:
         return f"{said} ({getattr(error, 'sqlstate', None)})"
     lines = (line.strip() for line in str(error).splitlines())
-    return "; ".join(line for line in lines if line and not line.startswith(_MORE))
+    # each once: libpq tries an address again without TLS
+    told = dict.fromkeys(line for line in lines if line and not line.startswith(_MORE))
+    return "; ".join(told)

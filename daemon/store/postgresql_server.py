@@ -26,7 +26,8 @@ _FACTS = (
     "coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class "
     "WHERE oid = to_regclass('alembic_version')), false), "
     "coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false), "
-    "current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'"
+    "current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off', "
+    "current_setting('transaction_read_only') = 'off'"
 )
 
 
@@ -45,13 +46,15 @@ class ServerFacts:
     """Whether the user may change them."""
     is_durable: bool
     """Whether a commit is on the disk when it is acknowledged."""
+    takes_writes: bool
+    """Not a standby, nor set to be read only."""
 
 
 def server_facts(url: str, password: str) -> ServerFacts:
     """Ask the server. Raises StoreError."""
     with connected(url, password) as connection:
         facts = run(connection, _FACTS).one()
-        version, database, user, has_tables, create, owns, reads, durable = facts
+        version, database, user, has_tables, create, owns, reads, durable, writes = facts
         tables = tables_of(connection) if reads else None
     return ServerFacts(
         version=version.split()[0],
@@ -62,6 +65,7 @@ def server_facts(url: str, password: str) -> ServerFacts:
         can_create=create,
         owns_tables=owns,
         is_durable=durable,
+        takes_writes=writes,
     )
 
 

@@ -33,6 +33,7 @@ from daemon.store import BusyWait, Database, Store
 from daemon.store.content_folder import ContentFolder
 from daemon.store.database import table_of
 from daemon.store.migrations import HEAD
+from daemon.store.postgresql_engine import without_password
 from daemon.store.postgresql_server import server_facts
 from tests.processes.postgresql import PostgresqlServer
 from tests.unit.conftest import NOW, Clock, stored_letter
@@ -225,6 +226,51 @@ def test_a_server_that_is_away(tmp_path: Path, postgresql: PostgresqlServer) -> 
     assert "tRee-7" not in str(failed.value)
     with pytest.raises(StoreRefused, match='role "ghost" does not exist'):
         Store(postgresql.url("postgres").replace("//postgres@", "//ghost@"))
+
+
+def test_a_statement_that_was_cancelled(url: str) -> None:
+    """An administrator cancels what a process waits for: that passes, like a lost connection."""
+    waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+    def cancel() -> None:
+        while not by_hand(url, f"{waiting} AND datname = current_database()"):
+            time.sleep(0.02)
+
+    with closing(Store(url)) as store, holder(url):
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        with pytest.raises(StoreUnreachable, match="canceling statement"):
+            store.letters.add([stored_letter("new")])
+        thread.join()
+
+
+def test_the_roles_own_limits(url: str) -> None:
+    """A short statement_timeout of the role, or of the database, ends nothing here."""
+    name = url.partition("postgres@/")[2].partition("?")[0]
+    by_hand(url, f"ALTER DATABASE {name} SET statement_timeout = '200ms'")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        by_hand(url, "SELECT pg_sleep(1)")
+    with closing(Database(url)) as database:
+        with database.write() as session:
+            session.connection().exec_driver_sql("SELECT pg_sleep(0.4)")
+        with database.read() as session:
+            session.connection().exec_driver_sql("SELECT pg_sleep(0.4)")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgresql+psycopg://a:tRee-7@db1,db2:6432/x?sslmode=require&password=tRee-7",
+            "postgresql+psycopg://a@db1,db2:6432/x?sslmode=require",
+        ),
+        ("postgresql+psycopg:///?service=post", "postgresql+psycopg:///?service=post"),
+        ("postgresql+psycopg://a@b/x?sslpassword=tRee-7", "postgresql+psycopg://a@b/x"),
+    ],
+)
+def test_what_messages_have_of_a_url(url: str, shown: str) -> None:
+    """All of it but for secrets."""
+    assert without_password(url) == shown
 
 
 def test_a_connection_that_was_closed(url: str) -> None:
