@@ -239,8 +239,13 @@ def _begin(busy_wait: BusyWait, connection: Connection) -> None:
 
 
 def _commit(connection: Connection) -> None:
-    if connection.get_execution_options().get("journal", False):
+    if not connection.get_execution_options().get("journal", False):
+        return
+    try:
         write_captured(connection, taken(connection))
+    except BaseException:  # SQLAlchemy takes the transaction for ended then
+        connection.connection.rollback()
+        raise
 
 
 def _is_libpq(error: object, code: str) -> bool:
