@@ -68,7 +68,7 @@ _GATHER = 0.05
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _SELF_CHECK = 10.0  # seconds between checks of every thread, if the watchdog needs no shorter time
 _LOOK_AT_LOCK = 30.0  # seconds
-_AFTER_A_CUT = 0.2  # seconds
+_AFTER_A_CUT, _WITHOUT_ROOM = 0.2, 5.0  # seconds
 _REPORT_BUSY = 10.0  # seconds after which a wait for the store is logged
 _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
@@ -259,22 +259,24 @@ class Supervisor:
             self.stop()
 
     def _is_cut_off(self, loop: Callable[..., None], *arguments: object) -> bool:
-        """Run a loop; return whether it is to begin again, as the database went away meanwhile.
+        """Run a loop; return whether it is to begin again, as the database went away or was full.
 
         It was in the middle of something then, which was undone. What begins after that waits for
         the database.
         """
         try:
             loop(*arguments)
-        except StoreUnreachable as error:
+        except (StoreUnreachable, DiskFull) as error:
             if self._stopping.is_set():
                 raise
+            is_full = isinstance(error, DiskFull)
+            what = "there is no room" if is_full else "the database went away"
             _log.warning(
-                "the database went away, and is waited for",
+                f"{what}, and is waited for",
                 part=threading.current_thread().name,
                 reason=str(error),
             )
-            self._stopping.wait(_AFTER_A_CUT)
+            self._stopping.wait(_WITHOUT_ROOM if is_full else _AFTER_A_CUT)
             return True
         return False
 

@@ -243,9 +243,18 @@ def _commit(connection: Connection) -> None:
         return
     try:
         write_captured(connection, taken(connection))
-    except BaseException:  # SQLAlchemy takes the transaction for ended then
-        connection.connection.rollback()
+    except BaseException:
+        _undo(connection)
         raise
+
+
+def _undo(connection: Connection) -> None:
+    """Undo a transaction whose commit was not begun: SQLAlchemy takes it for ended."""
+    if not connection.invalidated:
+        try:
+            connection.connection.rollback()
+        except psycopg.Error:
+            connection.invalidate()
 
 
 def _is_libpq(error: object, code: str) -> bool:

@@ -260,3 +260,29 @@ def _fails(server: PostgresqlServer) -> bool:
     except (NoPostgresqlError, OSError, ValueError):
         return True
     return False
+
+
+_NO_ROOM = """
+CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+"""
+"""What a trigger does for a server whose disk is full."""
+
+
+def test_a_full_server_is_waited_for(journey: Journey, crew: Crew) -> None:
+    """The server has no room, for turns or for letters or for the journal, while letters come: no
+    node ends, nothing is lost, and what waited is done once there is room."""
+    for name in "ab":
+        crew.node(name).start()
+    crew.do(_NO_ROOM)
+    tables = ("polls", "messages", "journal", "nodes")
+    for published, table in enumerate(tables, 1):
+        on = f"BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION no_room()"
+        crew.do(f"CREATE TRIGGER no_room {on}")
+        publish(journey, 1)
+        time.sleep(4)
+        crew.do(f"DROP TRIGGER no_room ON {table}")
+        assert wait_for(lambda published=published: all_delivered(crew, published)), table
+        assert [each.code() for each in crew.nodes.values()] == [None, None], table
+    assert_each_once(journey, len(tables))
+    assert not any("Traceback" in each.log.read_text() for each in crew.nodes.values())

@@ -168,6 +168,11 @@ class Crew:
             found = connection.execute(statement.encode())
             return found.fetchall() if found.description else []
 
+    def do(self, statements: str) -> None:
+        """Do something to the database itself."""
+        with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(statements.encode())
+
     def states_of_deliveries(self) -> dict[str, int]:
         """How many deliveries there are in each state."""
         return dict(self.ask("SELECT state, count(*) FROM deliveries GROUP BY 1"))
