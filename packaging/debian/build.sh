@@ -31,7 +31,7 @@ install -D -m 644 systemd/postmottak.service "$root/usr/lib/systemd/system/postm
 install -D -m 644 systemd/postmottak-web.service "$root/usr/lib/systemd/system/postmottak-web.service"
 install -D -m 644 systemd/postmottak.sysusers "$root/usr/lib/sysusers.d/postmottak.conf"
 install -D -m 644 systemd/postmottak.tmpfiles "$root/usr/lib/tmpfiles.d/postmottak.conf"
-install -m 644 config/*.example.toml systemd/shares.conf "$root/usr/share/doc/postmottak/examples"
+install -m 644 config/*.example.toml systemd/shares.conf systemd/several-nodes.conf "$root/usr/share/doc/postmottak/examples"
 cp -R docs/examples/. "$root/usr/share/doc/postmottak/examples"
 install -m 644 docs/*.md docs/*.json README.md SECURITY.md "$root/usr/share/doc/postmottak"
 install -D -m 644 -t "$root/usr/share/doc/postmottak/nb" docs/nb/*.md

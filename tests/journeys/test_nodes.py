@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -282,7 +283,7 @@ def test_a_full_server_is_waited_for(journey: Journey, crew: Crew) -> None:
         publish(journey, 1)
         time.sleep(4)
         crew.do(f"DROP TRIGGER no_room ON {table}")
-        assert wait_for(lambda published=published: all_delivered(crew, published)), table
+        assert wait_for(partial(all_delivered, crew, published)), table
         assert [each.code() for each in crew.nodes.values()] == [None, None], table
     assert_each_once(journey, len(tables))
     assert not any("Traceback" in each.log.read_text() for each in crew.nodes.values())
