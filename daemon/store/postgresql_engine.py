@@ -84,6 +84,7 @@ _REFUSED = re.compile(
 made, libpq passes on no code; in another language these are taken for what may pass.
 """
 _REMEDIES = {
+    "55P03": "; another program keeps a lock",
     "42501": "; give the role the right, as `postmottak db upgrade --user NAME` does with the name "
     "of the tables' owner, or let it own the database",
     "3D000": "; create it with `createdb`",
@@ -130,13 +131,10 @@ class PostgresqlEngine:
         code = getattr(orig, "sqlstate", None) or ""
         said = _said(orig)
         said += _REMEDIES.get(_READ_ONLY if not code and "read-only" in said else code, "")
-        if is_busy(orig):
-            return StoreBusy(
-                f"the database {self.shown} is busy: another program keeps a lock; try again later"
-            )
         if code in _FULL:
             return DiskFull(f"the database {self.shown} failed: {said}")
-        if error.connection_invalidated or code.startswith(_AWAY) or _is_libpq(orig, code):
+        passes = error.connection_invalidated or code.startswith(_AWAY) or is_busy(orig)
+        if passes or _is_libpq(orig, code):
             kind = StoreRefused if _REFUSED.search(said) else StoreUnreachable
             return kind(f"the database {self.shown} cannot be used now: {said}")
         return StoreError(f"the database {self.shown} failed: {said}")
@@ -169,7 +167,7 @@ def _open(url: str, password: str, busy_wait: BusyWait, shown: str) -> Engine:
     dialect.use_insertmanyvalues_wo_returning = True  # one statement for many rows, not many
     event.listen(engine, "connect", partial(_prepare_connection, shown))
     event.listen(engine, "checkout", _check_connection)
-    event.listen(engine, "begin", partial(_begin, busy_wait))
+    event.listen(engine, "begin", partial(_begin, busy_wait, shown))
     event.listen(engine, "commit", _commit)
     return engine
 
@@ -218,8 +216,8 @@ def _has_nul(value: object) -> bool:
     return isinstance(value, str) and "\0" in value
 
 
-def _begin(busy_wait: BusyWait, connection: Connection) -> None:
-    """Begin; writers wait here for one another."""
+def _begin(busy_wait: BusyWait, shown: str, connection: Connection) -> None:
+    """Begin; writers wait here for one another. Raises StoreBusy."""
     options = connection.get_execution_options()
     if not options.get("immediate", False):
         return
@@ -235,7 +233,14 @@ def _begin(busy_wait: BusyWait, connection: Connection) -> None:
                 connection.connection.rollback()
             raise
 
-    busy_wait.until_free(lock)
+    try:
+        busy_wait.until_free(lock)
+    except DBAPIError as error:
+        if not is_busy(error):
+            raise
+        raise StoreBusy(
+            f"the database {shown} is busy: another program keeps a lock; try again later"
+        ) from None
 
 
 def _commit(connection: Connection) -> None:

@@ -33,7 +33,7 @@ from daemon.store import BusyWait, Database, Store
 from daemon.store.content_folder import ContentFolder
 from daemon.store.database import table_of
 from daemon.store.migrations import HEAD
-from daemon.store.postgresql_engine import _LOCK, without_password
+from daemon.store.postgresql_engine import without_password
 from daemon.store.postgresql_server import server_facts
 from tests.processes.postgresql import PostgresqlServer
 from tests.unit.conftest import NOW, Clock, stored_letter
@@ -226,32 +226,6 @@ def test_a_server_that_is_away(tmp_path: Path, postgresql: PostgresqlServer) -> 
     assert "tRee-7" not in str(failed.value)
     with pytest.raises(StoreRefused, match='role "ghost" does not exist'):
         Store(postgresql.url("postgres").replace("//postgres@", "//ghost@"))
-
-
-@pytest.mark.parametrize(
-    "held",
-    [f"SELECT pg_advisory_xact_lock({_LOCK})", "LOCK TABLE journal IN EXCLUSIVE MODE"],
-    ids=["at its beginning", "at its commit"],
-)
-def test_a_transaction_that_was_cancelled(url: str, held: str) -> None:
-    """An administrator cancels what a process waits for: that passes, like a lost connection. The
-    transaction is undone, and the next one begins."""
-    waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-
-    def cancel() -> None:
-        while not by_hand(url, f"{waiting} AND datname = current_database()"):
-            time.sleep(0.02)
-
-    with closing(Store(url)) as store:
-        with psycopg.connect(url.replace("+psycopg", "")) as other:
-            other.execute(held.encode())
-            thread = threading.Thread(target=cancel)
-            thread.start()
-            with pytest.raises(StoreUnreachable, match="canceling statement"):
-                store.letters.add([stored_letter("new")])
-            thread.join()
-        store.letters.add([stored_letter("new")])
-        assert store.journal.verify().faults == []
 
 
 def test_the_roles_own_limits(url: str) -> None:
