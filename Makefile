@@ -62,8 +62,8 @@ SOURCES := $(shell find daemon connectors config -type f -not -path '*/__pycache
 # Time and memory, compared with simpler programs. Takes about ten minutes and writes
 # docs/performance.md.
 #
-# BENCH selects parts: throughput latency neighbours memory stored waiting bell abreast ladder idle
-# routing.
+# BENCH selects parts: throughput latency neighbours memory stored waiting bell abreast turns ladder
+# idle routing. `capacity` writes docs/capacity.md.
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 

@@ -1,6 +1,7 @@
 """Runs the named benchmarks, or all, and prints one table.
 
-If all are run, and none is shortened, the table is also written to docs/performance.md.
+If all are run, and none is shortened, the table is also written to docs/performance.md. What
+`capacity` finds is written to docs/capacity.md whenever it is run.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.abreast import abreast
 from benchmarks.bell import bell
+from benchmarks.capacity import capacity
 from benchmarks.databases import databases
 from benchmarks.fast import fast, is_shortened
 from benchmarks.ladder import ladder
@@ -41,6 +44,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "abreast": abreast,
     "turns": turns,
     "databases": databases,
+    "capacity": capacity,
     "page": page,
     "ladder": ladder,
     "idle": idle,
@@ -48,29 +52,31 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
 }
 
 
-def _figures(names: Iterable[str], stack: ExitStack) -> Iterator[Figure]:
-    """Yield the figures of the parts; their folders stay until `stack` is closed.
+def _figures(name: str, stack: ExitStack) -> Iterator[Figure]:
+    """Yield the figures of a part; its folder stays until `stack` is closed.
 
     ext4 does not use an inode again for five minutes, and until then inspects it whenever it makes
     another: what one part has made is not removed before the last has ended.
     """
-    for name in names:
-        folder = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="postmottak-bench-", ignore_cleanup_errors=True)
-        )
-        for figure in _PARTS[name](Path(folder)):
-            sys.stderr.write(f"{figure.what}: {figure.measured}\n")
-            yield figure
+    folder = stack.enter_context(
+        tempfile.TemporaryDirectory(prefix="postmottak-bench-", ignore_cleanup_errors=True)
+    )
+    for figure in _PARTS[name](Path(folder)):
+        sys.stderr.write(f"{figure.what}: {figure.measured}\n")
+        yield figure
 
 
 def main() -> None:
     """Measure, and print the table."""
     names = sys.argv[1:] or list(_PARTS)
     with ExitStack() as stack:
-        figures = list(_figures(names, stack))
-        print(report.table(figures), flush=True)  # printing is what it is for
+        parts = {name: list(_figures(name, stack)) for name in names}
+        print(report.table([*chain(*parts.values())]), flush=True)  # printing is what it is for
+        own_page = parts.pop("capacity", [])
+        if len(own_page) > 1:  # a single one says why nothing was measured
+            report.write(own_page, report.CAPACITY)
         if len(names) == len(_PARTS) and not is_shortened():
-            report.write(figures)
+            report.write([*chain(*parts.values())])
 
 
 if __name__ == "__main__":

@@ -82,6 +82,17 @@ def bell(folder: Path) -> Iterator[Figure]:
         yield _quiet(own, "a system user each", wanted=_OWN_QUIET * 100, tokens=False)
 
 
+def calls_of_a_round(folder: Path, count: int, *, agent: bool) -> tuple[float, timedelta]:
+    """Return how many calls a round takes in which nothing is new, and how often there is one."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with ExitStack() as stack:
+        world = _world(stack, folder, count, agent=agent)
+        rounds = round(timedelta(hours=1) / world.every)
+        world.altinn.forget_calls()
+        world.run(rounds)
+        return world.altinn.count() / rounds, world.every
+
+
 def _quiet(world: _World, what: str, wanted: float, *, tokens: bool = True) -> Figure:
     """Count the calls of an hour in which nothing is new, by round."""
     rounds = round(timedelta(hours=1) / world.every)
