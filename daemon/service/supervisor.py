@@ -270,7 +270,7 @@ class Supervisor:
             if self._stopping.is_set():
                 raise
             is_full = isinstance(error, DiskFull)
-            what = "there is no room" if is_full else "the database went away"
+            what = "the disk is full" if is_full else "the database went away"
             _log.warning(
                 f"{what}, and is waited for",
                 part=threading.current_thread().name,
