@@ -79,8 +79,14 @@ def assert_each_once(journey: Journey, letters: int) -> None:
 
 def at_work(crew: Crew) -> tuple[NodeProcess, NodeProcess]:
     """The node that has claims, and the other one."""
-    assert wait_for(lambda: bool(owners(crew)), 30)
-    (name, *_) = owners(crew)
+    seen: list[str] = []
+
+    def look() -> bool:
+        seen.extend(owners(crew))
+        return bool(seen)
+
+    assert wait_for(look, 30)
+    name = seen[0]
     (other,) = {*crew.nodes} - {name}
     return crew.nodes[name], crew.nodes[other]
 
