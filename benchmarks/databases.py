@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,6 +19,7 @@ from benchmarks.fast_runs import Run, service_run
 from benchmarks.other_side import made_up_contents
 from benchmarks.report import Figure
 from benchmarks.static_altinn import nginx, static_altinn
+from benchmarks.turns import private_server
 from benchmarks.waiting import fill
 from tests.processes.postgresql import NoPostgresqlError, PostgresqlServer
 
@@ -37,26 +33,12 @@ _ONE_NODE, _TWO_NODES = 0.7, 1.6
 def databases(folder: Path) -> Iterator[Figure]:
     """Measure both, by turns."""
     try:
-        with new_server() as server:
+        with private_server() as server:
             for at_a_time, waiting in _DELIVERIES.items():
                 yield from _claims(server, folder, at_a_time, waiting)
             yield from _services(server, folder)
     except NoPostgresqlError as error:
         yield Figure(what="letters a second on PostgreSQL", measured=f"not measured: {error}")
-
-
-@contextmanager
-def new_server(*options: str) -> Iterator[PostgresqlServer]:
-    """Start a private server, until the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="postmottak-bench-pg-"))
-    server = PostgresqlServer(folder, *options)
-    server.start()
-    try:
-        yield server
-    finally:
-        os.kill(server.pid, signal.SIGQUIT)
-        time.sleep(0.5)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _claims(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, bindparam, text
 from sqlmodel import SQLModel
 
+from daemon.store.postgresql_schema import NOTE_NUMBERS
+
 _BESIDE = ("last_numbers", "journal_notes")
 """Tables that only PostgreSQL has; triggers write to them as the user who changes a row."""
 _READ_ONLY = ("alembic_version", "upgrades")
@@ -30,5 +32,6 @@ def _grants(connection: Connection, user: str) -> Iterator[str]:
     yield f"GRANT USAGE ON SCHEMA {schema} TO {user}"
     yield f"GRANT SELECT ON {', '.join(_READ_ONLY)} TO {user}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(written)} TO {user}"
-    for (sequence,) in connection.execute(_SEQUENCES, {"tables": written}):
+    owned = connection.execute(_SEQUENCES, {"tables": written}).scalars()
+    for sequence in (NOTE_NUMBERS, *owned):
         yield f"GRANT USAGE, SELECT ON SEQUENCE {sequence} TO {user}"

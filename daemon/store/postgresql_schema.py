@@ -25,13 +25,13 @@ _LAST_NUMBERS = """CREATE TABLE IF NOT EXISTS last_numbers (
     name text COLLATE "C" PRIMARY KEY,
     number bigint NOT NULL
 )"""
-_NOTE_NUMBERS = "CREATE SEQUENCE IF NOT EXISTS journal_note_numbers"
-"""Not a column's own: from PostgreSQL 15 on that would be as unlogged as its table, and a standby
-that takes over could not read it.
+NOTE_NUMBERS = "journal_note_numbers"
+"""A sequence that is not a column's own: from PostgreSQL 15 on that would be as unlogged as its
+table, and a standby that takes over could not read it.
 """
-_NOTES = """CREATE UNLOGGED TABLE journal_notes (
+_NOTES = f"""CREATE UNLOGGED TABLE journal_notes (
     transaction bigint NOT NULL DEFAULT txid_current(),
-    number bigint NOT NULL DEFAULT nextval('journal_note_numbers'),
+    number bigint NOT NULL DEFAULT nextval('{NOTE_NUMBERS}'),
     binding int NOT NULL,
     what text NOT NULL,
     row_number bigint NOT NULL,
@@ -104,7 +104,7 @@ def _digest() -> str:
 def _statements() -> Iterator[str]:
     yield _LAST_NUMBERS
     yield "DROP TABLE IF EXISTS journal_notes"
-    yield _NOTE_NUMBERS
+    yield f"CREATE SEQUENCE IF NOT EXISTS {NOTE_NUMBERS}"
     yield _NOTES
     for table in numbered_tables():
         yield (

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.loopback import free_port
 from benchmarks.other_side import letters_of
 from tests.journeys.conftest import Begin, Journey
-from tests.processes.node_crew import ROUTING, Crew, NodeProcess, environment, wait_for
+from tests.processes.node_crew import ROUTING, Crew, NodeProcess, wait_for
 from tests.processes.postgresql import PostgresqlServer
 
 _ROLES = ("admin", "reader", "operator", "router")
@@ -47,7 +47,7 @@ def page_of(node: NodeProcess, ends: ExitStack) -> str:
     with node.configuration.open("a") as file:
         file.write(f'\n[web]\nlisten = "127.0.0.1:{port}"\n')
     log = ends.enter_context((node.folder / "web-log").open("ab"))
-    process = subprocess.Popen(node.command("web", "run"), stderr=log, env=environment())
+    process = subprocess.Popen(node.command("web", "run"), stderr=log, env=node.variables)
     ends.callback(process.wait)
     ends.callback(process.kill)
     address = f"http://127.0.0.1:{port}"

@@ -84,7 +84,7 @@ class NodeProcess:
                 self.command("run"),
                 stderr=errors,
                 cwd=self.folder,
-                env=self._environment,
+                env=self.variables,
                 start_new_session=True,
             )
         self.starts += 1
@@ -94,7 +94,8 @@ class NodeProcess:
             raise AssertionError(f"the node {self.name} is not ready: {self.tail()}")
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """The environment of its processes."""
         return {**self.environment, "PYTHONPATH": str(self.program)}
 
     def tail(self) -> str:
@@ -121,7 +122,7 @@ class NodeProcess:
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=self._environment,
+            env=self.variables,
             check=False,
             timeout=_PATIENCE,
         )

@@ -30,6 +30,7 @@ ONE_DATABASE = {
         (
             *("test_alerts_of_nodes", "test_alerts_that_grow", "test_nodes", "test_postgresql"),
             *("test_store_move", "test_turns", "test_column_text", "test_duty_of_a_command"),
+            *("test_migrations", "test_server_tls", "test_standby"),
         ),
         _OWN,
     ),
