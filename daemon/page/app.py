@@ -21,6 +21,7 @@ from daemon.core.errors import (
     JournalKeyMissing,
     NotFound,
     StoreBusy,
+    StoreUnreachable,
 )
 from daemon.core.rights import UserAccess
 from daemon.page.assets import Assets
@@ -68,6 +69,7 @@ _PASSING: Mapping[type[Exception], str] = {
     DiskFull: "full",
     ContentUnavailable: "content",
     JournalKeyMissing: "key",
+    StoreUnreachable: "away",
     SearchTooSlow: "slow",
     SearchFault: "search",
 }

@@ -61,9 +61,13 @@ class Publications:
         return number
 
     def finish(self, number: int) -> None:
-        """Record in the history that the file was replaced. May be called twice."""
+        """Record in the history that the file was replaced. May be called twice.
+
+        Another node may have taken it for one that was interrupted, because its own file is older.
+        """
         with self._database.write() as session:
-            if (row := session.get(Publication, number)) and row.state is PublicationState.BEGUN:
+            row = session.get(Publication, number)
+            if row and row.state is not PublicationState.DONE:
                 _finish(session, row)
 
     def drop(self, number: int) -> None:

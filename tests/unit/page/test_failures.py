@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from daemon.core.errors import StoreUnreachable
 from daemon.page.guard import failures
 from daemon.page.search.index import SearchFault, SearchTooSlow
 from tests.unit.page.conftest import Site
@@ -47,6 +48,7 @@ def test_a_locked_database_is_a_page_that_says_so(
     [
         (SearchFault("x"), 503, "Lista over brev kan ikke leses"),
         (SearchTooSlow("x"), 503, "Søket tok for lang tid"),
+        (StoreUnreachable("hemmelig"), 503, "Databasen svarer ikke"),
         (ValueError("hemmelig"), 500, "Noe gikk galt her"),
     ],
 )

@@ -94,6 +94,16 @@ def test_the_file_says_whether_a_crash_came_before_or_after(
     assert [each[2] for each in _history(store)] == changes
 
 
+def test_another_page_takes_nothing_from_who_publishes(store: Store) -> None:
+    """The page of another node, whose file is still the old one, looks while somebody publishes: in
+    the history that one stands all the same, once."""
+    number = store.publications.begin(INTENT, NOW)
+    store.publications.settle(TABLE.version)
+    for _ in range(2):
+        store.publications.finish(number)
+    assert [each[2] for each in _history(store)] == ["kari"]
+
+
 def test_a_draft_is_kept_until_it_is_published(store: Store) -> None:
     """A draft belongs to one user, and ends with its publication only if that is what it says."""
     store.drafts.put("kari", base="# one\n", text="# three\n", now=NOW)
