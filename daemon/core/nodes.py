@@ -57,14 +57,14 @@ class NodeRow(SQLModel, table=True):
     pid: int
     version: str
     lock: str = Field(description="what shows on the same machine that its process has ended")
-    backend: int = Field(
-        default=0, description="the server's process for its heartbeats; ends with the connection"
-    )
     started_at: datetime
     seen_at: datetime
     stopped_at: datetime | None = Field(default=None, description="when it was stopped in order")
     fenced_at: datetime | None = Field(
         default=None, description="when others began to take over its work, because it was silent"
+    )
+    backend: int = Field(
+        default=0, description="the server's process for its heartbeats; ends with the connection"
     )
 
     @property

@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -22,7 +21,7 @@ from benchmarks.other_side import letters_of
 from connectors.sandbox.sinks.webhook import Reply
 from daemon.core.nodes import SILENT_AFTER, Duty
 from tests.journeys.conftest import Begin, Journey
-from tests.processes.node_crew import ROUTING, STARTED, Crew, NodeProcess, wait_for
+from tests.processes.node_crew import ROUTING, STARTED, Crew, NodeProcess, crew_on, wait_for
 from tests.processes.postgresql import NoPostgresqlError, PostgresqlServer
 
 _MAILBOX = 'bell = "off"\npoll_every = "2s"\nmark_read = "delivered"\n'
@@ -52,11 +51,8 @@ def own_server() -> Iterator[PostgresqlServer]:
 @pytest.fixture
 def crew(journey: Journey, postgresql: PostgresqlServer) -> Iterator[Crew]:
     """No node yet, on a new database."""
-    name = f"crew_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name}")
-    with closing(Crew(journey.scene.folder, postgresql.url(name), _MAILBOX)) as crew:
+    with crew_on(postgresql, journey.scene.folder, _MAILBOX) as crew:
         yield crew
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def publish(journey: Journey, count: int) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from benchmarks.loopback import free_port
 from benchmarks.other_side import letters_of
 from tests.journeys.conftest import Begin, Journey
-from tests.processes.node_crew import ROUTING, Crew, NodeProcess, wait_for
+from tests.processes.node_crew import ROUTING, Crew, NodeProcess, crew_on, wait_for
 from tests.processes.postgresql import PostgresqlServer
 
 _ROLES = ("admin", "reader", "operator", "router")
@@ -34,11 +34,8 @@ def journey(tmp_path: Path) -> Iterator[Journey]:
 @pytest.fixture
 def crew(journey: Journey, postgresql: PostgresqlServer) -> Iterator[Crew]:
     """No node yet, on a new database."""
-    name = f"crew_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name}")
-    with closing(Crew(journey.scene.folder, postgresql.url(name), _MAILBOX)) as crew:
+    with crew_on(postgresql, journey.scene.folder, _MAILBOX) as crew:
         yield crew
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def page_of(node: NodeProcess, ends: ExitStack) -> str:

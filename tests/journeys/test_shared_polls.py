@@ -5,10 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -16,7 +14,7 @@ from benchmarks.bell import numbers
 from benchmarks.other_side import letters_of
 from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.samples import sandbox_resources
-from tests.processes.node_crew import Crew, wait_for
+from tests.processes.node_crew import Crew, crew_on, wait_for
 from tests.processes.postgresql import PostgresqlServer
 
 _PARTIES = numbers(12)
@@ -84,12 +82,9 @@ def crew(tmp_path: Path, altinn: FakeAltinn, postgresql: PostgresqlServer) -> It
             resource=_RESOURCE,
         )
     )
-    name = f"crew_{uuid4().hex}"
-    postgresql.run(f"CREATE DATABASE {name}")
     settings = f'bell = "off"\npoll_every = "{_EVERY:.0f}s"\n'
-    with closing(Crew(scene, postgresql.url(name), settings)) as crew:
+    with crew_on(postgresql, scene, settings) as crew:
         yield crew
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def parties(crew: Crew, by: str) -> dict[str, int]:

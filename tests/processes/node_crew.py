@@ -12,14 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 
+from tests.processes.postgresql import PostgresqlServer
 from tests.processes.warm import ROOT
 
 _PATIENCE = 60.0
@@ -185,3 +187,13 @@ class Crew:
                 each.signal(signal.SIGCONT)
                 each.signal(signal.SIGKILL)
                 each.process.wait()
+
+
+@contextmanager
+def crew_on(server: PostgresqlServer, scene: Path, settings: str = "") -> Iterator[Crew]:
+    """Nodes on a new database of the server, none of which runs yet; they end with the block."""
+    name = f"crew_{uuid4().hex}"
+    server.run(f"CREATE DATABASE {name}")
+    with closing(Crew(scene, server.url(name), settings)) as crew:
+        yield crew
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
