@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -38,11 +37,13 @@ def promised() -> list[str]:
     return [each.revision for each in history()[1].iterate_revisions("head", _FIRST)][::-1]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connection]:
-    """In a transaction on an empty database, of each kind."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def at_first(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Connection]:
+    """In a transaction on a database of each kind, with the tables of `_FIRST`."""
     if request.param == "sqlite":
-        with writing(f"sqlite:///{tmp_path}/new.db") as found:
+        with writing(f"sqlite:///{tmp_path_factory.mktemp('first')}/new.db") as found:
             yield found
         return
     server: PostgresqlServer = request.getfixturevalue("postgresql")
@@ -53,11 +54,20 @@ def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Conne
     server.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+def connection(at_first: Connection) -> Iterator[Connection]:
+    """The same, and what a test changes is undone."""
+    with at_first.begin_nested() as changes:
+        yield at_first
+        changes.rollback()
+
+
 @contextmanager
 def writing(url: str) -> Iterator[Connection]:
     """A transaction in which tables can be changed."""
     engine = engine_of(url, BusyWait(), "")
     with engine.upgrader.begin() as connection:
+        migrate(connection, _FIRST)
         yield connection
     engine.reader.dispose()
 
@@ -72,24 +82,24 @@ def migrate(connection: Connection, to: str) -> None:
 def tables(connection: Connection) -> dict[str, dict[str, Any]]:
     """What another version relies on."""
     found = inspect(connection)
+    # all at once: table by table takes a second
+    keys, unique = found.get_multi_pk_constraint(), found.get_multi_unique_constraints()
+    indices, checks = found.get_multi_indexes(), found.get_multi_check_constraints()
+    references = found.get_multi_foreign_keys()
     return {
-        table: {
-            "columns": {each["name"]: each for each in found.get_columns(table)},
+        str(name[1]): {
+            "columns": {each["name"]: each for each in columns},
             "unique": {
-                tuple(found.get_pk_constraint(table)["constrained_columns"]),
-                *(tuple(each["column_names"]) for each in found.get_unique_constraints(table)),
-                *(
-                    tuple(each["column_names"])
-                    for each in found.get_indexes(table)
-                    if each["unique"]
-                ),
+                tuple((keys[name] or {})["constrained_columns"]),
+                *(tuple(each["column_names"]) for each in unique.get(name, ())),
+                *(tuple(each["column_names"]) for each in indices.get(name, ()) if each["unique"]),
             },
             "rules": {
-                *(each["sqltext"] for each in found.get_check_constraints(table)),
-                *(str(each["constrained_columns"]) for each in found.get_foreign_keys(table)),
+                *(each["sqltext"] for each in checks.get(name, ())),
+                *(str(each["constrained_columns"]) for each in references.get(name, ())),
             },
         }
-        for table in found.get_table_names()
+        for name, columns in found.get_multi_columns().items()
     }
 
 
@@ -218,7 +228,6 @@ def around(
     connection: Connection, change: Callable[[Operations], object]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """The tables before and after a change."""
-    migrate(connection, _FIRST)
     op = Operations(MigrationContext.configure(connection))
     short = sa.Column("short", sa.String(10), nullable=True)
     op.create_table("empty", sa.Column("id", sa.Integer(), primary_key=True), short)
