@@ -126,7 +126,6 @@ class Soap:
         contract = self._opened()
         url = self._url(contract)
         who = _who(url)
-        parcel.confirm()
         try:
             answer = self._call(contract, url, parcel)
         except CallFailed as error:
@@ -213,7 +212,9 @@ class Soap:
         )
         if contents.size > self._settings.max_bytes:
             raise RequestTooLarge(contents.size)
-        transport: Any = StreamingTransport(self._caller, contents, self._settings.max_bytes)
+        transport: Any = StreamingTransport(
+            self._caller, contents, self._settings.max_bytes, parcel.confirm
+        )
         read_by_us = zeep_settings()
         read_by_us.raw_response = True
         client = zeep.Client(

@@ -186,11 +186,9 @@ class Webhook:
         """Post an event and return the status with which the receiver took it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = self._headers | self._own_headers(str(event["id"]), body)
-        confirm()
+        sent = RequestBody(chunks=[body], size=len(body), confirm=confirm)
         try:
-            answer = self._client.status(
-                "POST", str(self._url), headers, RequestBody(chunks=[body], size=len(body))
-            )
+            answer = self._client.status("POST", str(self._url), headers, sent)
         except CallFailed as error:
             raise TemporaryFailure(
                 f"{self._receiver} cannot be used: {error}; {error.remedy}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from connectors.net.httpx_deadline import ExchangeDeadline
 from connectors.net.proxy_problem import NEEDS_LOGIN, ProxyProblem
 from connectors.net.retry_after import http_date, retry_after
 from connectors.net.status import REDIRECTS
+from daemon.core.callbacks import do_nothing
 from daemon.core.proxies import Proxies, Proxy
 
 _TOO_SLOW = "check whether it is overloaded, or raise timeout"
@@ -48,6 +49,13 @@ class RequestBody:
 
     chunks: Iterable[bytes]
     size: int
+    confirm: Callable[[], None] = do_nothing
+    """Called when the server waits for the body; if it raises, nothing of that is sent."""
+
+    def confirmed(self) -> Iterator[bytes]:
+        """Yield the chunks, once."""
+        self.confirm()
+        yield from self.chunks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +180,7 @@ class SafeClient:
                     method,
                     url,
                     headers={**headers, **sized},
-                    content=body.chunks if body else None,
+                    content=body.confirmed() if body else None,
                     extensions=deadline.extensions,
                 ) as response:
                     if proxy and response.status_code == NEEDS_LOGIN:

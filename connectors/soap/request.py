@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from connectors.soap.call import RequestBody, SoapAnswer, SoapCaller
@@ -146,17 +147,24 @@ def _encoded(content: Content) -> Iterator[bytes]:
 class StreamingTransport(NoLoading):
     """Sends one envelope with its contents, at most `largest` bytes.
 
-    For one call. Raises RequestTooLarge, and as SoapCaller does.
+    For one call. `confirm` is called right before. Raises RequestTooLarge, what `confirm` raises,
+    and as SoapCaller does.
     """
 
-    def __init__(self, caller: SoapCaller, contents: Contents, largest: int) -> None:
-        self._caller = caller
-        self._contents = contents
-        self._largest = largest
+    def __init__(
+        self,
+        caller: SoapCaller,
+        contents: Contents,
+        largest: int,
+        confirm: Callable[[], None],
+    ) -> None:
+        self._caller, self._contents, self._largest = caller, contents, largest
+        self._confirm = confirm
 
     def post_xml(self, address: str, envelope: Element, headers: Mapping[str, Any]) -> SoapAnswer:
         """Send the envelope; called by zeep."""
         body, content_type = self._contents.body(envelope, headers["Content-Type"])
         if body.size > self._largest:
             raise RequestTooLarge(body.size)
-        return self._caller.post(address, {**headers, "Content-Type": content_type}, body)
+        headers = {**headers, "Content-Type": content_type}
+        return self._caller.post(address, headers, replace(body, confirm=self._confirm))

@@ -135,6 +135,25 @@ class DestinationContract:
         receiver.destination.deliver(make_parcel(files={}, missing=["Borte.pdf"]))
         assert len(receiver.received()) == 1
 
+    def test_a_node_that_may_not_hands_over_nothing(
+        self, receiver: Receiver, make_parcel: MakeParcel
+    ) -> None:
+        """Right before the receiver could see the letter, the destination asks whether it may: a
+        node that stood still, and whose letter another one has, leaves nothing there; when one may,
+        the same letter arrives once."""
+        parcel, asked = make_parcel(), []
+
+        def refused() -> None:
+            asked.append(list(receiver.received()))
+            raise TemporaryFailure("another node may be delivering this")
+
+        with pytest.raises(TemporaryFailure, match="another node"):
+            receiver.destination.deliver(replace(parcel, confirm=refused))
+        assert asked == [[]], "asked once, and nothing was there"
+        assert receiver.received() == []
+        receiver.destination.deliver(parcel)
+        assert len(receiver.received()) == 1
+
     def test_unreachable_is_temporary(self, receiver: Receiver, make_parcel: MakeParcel) -> None:
         """While the receiver is down the letter waits; when it is up again the same letter arrives,
         once."""
