@@ -36,10 +36,10 @@ coverage: .venv/made
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
 
 # Whole journeys of the installed command line, as child processes, and the page in a real browser.
-# They mostly wait, so run five at a time. The browser's come last in each worker: its event loop
+# They mostly wait, so run seven at a time. The browser's come last in each worker: its event loop
 # stays, and no journey could start one after it.
 journeys: .venv-wheel/made
-	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 5 tests/journeys tests/browser
+	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 7 tests/journeys tests/browser
 
 .venv/made: requirements-dev.lock pyproject.toml postmottak.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postmottak needs Python 3.11 or later; name one with: make PYTHON=python3.12")'

@@ -28,6 +28,7 @@ from tests.processes.warm import Warm
 
 _OURS = r"(\.venv/bin/)?postmottak "
 _SANDBOX = "postmottak sandbox --port 8080 --folder /tmp/postmottak-sandbox"
+_SERVER = "needs PostgreSQL; test_upgrade.py runs it"
 _LONG = "takes long; its result is in the documents, and a sample is part of `make test`"
 _SYSTEM = "".join(
     (documents.ROOT / each).read_text(encoding="utf-8")
@@ -99,12 +100,15 @@ NOT_RUN = {
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file it would",
 }
 """Commands that are shown and not run here, each with the reason."""
-_SERVING = {
+_ELSEWHERE = {
     "postmottak web run": "tests/browser runs it",
     "postmottak demo --page": "test_demo_page.py runs it until Ctrl-C",
     ".venv/bin/postmottak demo --page": "likewise",
+    "postmottak db upgrade --user OWNER": _SERVER,
+    "postmottak db upgrade --user postmottak_owner --password-file /root/owner.password": _SERVER,
+    "postmottak nodes forget NAME": "needs PostgreSQL; test_nodes.py has nodes",
 }
-"""Commands of ours that stay until they are stopped, and where they are run."""
+"""Commands of ours that stay until they are stopped, or need a server, and where they are run."""
 _KARI = "web users add kari --role admin"
 FIRST = {
     "postmottak deadlines handled ID": ("messages acknowledge ID --by kari",),
@@ -276,7 +280,7 @@ def _groups() -> dict[tuple[str, str], list[str]]:
     """
     found: dict[tuple[str, str], list[str]] = {}
     for command, page in documents.commands().items():
-        if re.match(_OURS, command) and command not in {_SANDBOX, *_SERVING}:
+        if re.match(_OURS, command) and command not in {_SANDBOX, *_ELSEWHERE}:
             found.setdefault((page, command.split()[1]), []).append(command)
     return found
 
@@ -311,7 +315,7 @@ def test_no_command_of_the_documents_is_left_out() -> None:
     left_out = {each for each in others if each not in NOT_RUN and each not in _SYSTEM}
     assert {each: shown[each] for each in left_out} == {}
     assert set(NOT_RUN) - others == set()
-    assert set(_SERVING) - set(shown) == set()
+    assert set(_ELSEWHERE) - set(shown) == set()
     assert (set(FIRST) | set(CODES)) - set(shown) == set()
     makefile = (documents.ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
