@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 from daemon.core.bookkeeping import Alert
 from daemon.core.model import AttemptRow, Delivery, DeliveryState, Mark, MarkState, Outcome, Policy
 from daemon.core.parcels import Receipt
+from daemon.store.change_each import change_each
 from daemon.store.claims import Claim
 from daemon.store.database import table_of
 
@@ -27,7 +28,6 @@ _CLAIMED = (
     .where(_DELIVERIES.c.id.in_(_IDS), _DELIVERIES.c.state == DeliveryState.CLAIMED)
     .with_for_update()
 )
-_CHANGE = update(_DELIVERIES).where(_DELIVERIES.c.id == bindparam("claimed"))
 _ATTEMPTED = insert(_ATTEMPTS)
 _RELEASE_MARKS = (
     update(_MARKS)
@@ -175,7 +175,9 @@ def record_results(session: Session, results: Sequence[ClaimResult]) -> set[UUID
     ours = [each for each in results if (each.claim.id, each.claim.fence) in newest]
     # those of one statement change the same columns
     for _, some in groupby(sorted(ours, key=_columns), key=_columns):
-        connection.execute(_CHANGE, [{"claimed": each.claim.id, **each.changes} for each in some])
+        change_each(
+            connection, _DELIVERIES, [{"id": each.claim.id, **each.changes} for each in some]
+        )
     if ours:
         connection.execute(_ATTEMPTED, [_attempt(each) for each in ours])
         release_marks(
