@@ -104,20 +104,15 @@ class Nodes:
         """Take part under the name, and release what earlier starts of it had claimed.
 
         Returns None; or the node that has the name, unless it has ended, or `may_replace` says so
-        of it and the database's time. Raises StoreError.
+        of it and the database's time. Where the database is waited for, it is tried again when that
+        is back. Raises StoreError.
         """
-        with self._database.write() as session:
-            _refuse_upgraded(session)
-            now = _now(session)
-            known = session.get(NodeRow, wanted.name)
-            if known and known.takes_part and not may_replace(known, now):
-                return known
-            before = {each.member: each for each in session.exec(select(NodeRow))}
-            before = {member: NodeRow(**each.model_dump()) for member, each in before.items()}
-            session.merge(NodeRow(**{**wanted.model_dump(), "started_at": now, "seen_at": now}))
-            session.flush()
-            _release_unowned(session, before, now)
-        return None
+
+        def joined(_again: bool) -> NodeRow | None:
+            with self._database.write() as session:
+                return _join(session, wanted, may_replace)
+
+        return self._database.repeated(joined)
 
     def beat(self, member: Member) -> Beat:
         """Say that the node is alive, on a connection that nothing else uses.
@@ -253,6 +248,22 @@ def _ended(connection: Connection) -> frozenset[Member]:
     """Return the nodes whose connection has ended some time ago, and that did not come back."""
     found = connection.execute(_ENDED)
     return frozenset(Member(node=name, incarnation=start) for name, start in found)
+
+
+def _join(
+    session: Session, wanted: NodeRow, may_replace: Callable[[NodeRow, datetime], bool]
+) -> NodeRow | None:
+    _refuse_upgraded(session)
+    now = _now(session)
+    known = session.get(NodeRow, wanted.name)
+    is_other = known is not None and known.member != wanted.member
+    if known and is_other and known.takes_part and not may_replace(known, now):
+        return known
+    before = {each.member: NodeRow(**each.model_dump()) for each in session.exec(select(NodeRow))}
+    session.merge(NodeRow(**{**wanted.model_dump(), "started_at": now, "seen_at": now}))
+    session.flush()
+    _release_unowned(session, before, now)
+    return None
 
 
 def _refuse_upgraded(session: Session) -> None:
