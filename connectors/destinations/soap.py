@@ -126,6 +126,7 @@ class Soap:
         contract = self._opened()
         url = self._url(contract)
         who = _who(url)
+        parcel.confirm()  # a wait here takes nothing of the service's time
         try:
             answer = self._call(contract, url, parcel)
         except CallFailed as error:

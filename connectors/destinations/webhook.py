@@ -186,6 +186,7 @@ class Webhook:
         """Post an event and return the status with which the receiver took it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = self._headers | self._own_headers(str(event["id"]), body)
+        confirm()  # a wait here takes nothing of the receiver's time
         sent = RequestBody(chunks=[body], size=len(body), confirm=confirm)
         try:
             answer = self._client.status("POST", str(self._url), headers, sent)

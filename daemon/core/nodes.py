@@ -30,6 +30,10 @@ WATCHED_FOR = timedelta(seconds=10)
 """So long another node must itself have seen the silence: after an outage of the database all have
 been silent, and need a moment.
 """
+CONNECTED_FOR = timedelta(seconds=20)
+"""So long a node must itself have had one connection before it believes that another one's has
+ended: after a failover, trying hosts that are gone takes some time.
+"""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 

@@ -30,6 +30,7 @@ from daemon.core.errors import NodeFenced, OperatorError, StoreError
 from daemon.core.node_role import NodeRole, SoleProcess
 from daemon.core.nodes import (
     BEAT_EVERY,
+    CONNECTED_FOR,
     FRESH,
     LEASE,
     LOOK_EVERY,
@@ -185,7 +186,8 @@ class Membership:
         and the clock may be another: then nobody's work is, until this node has watched.
         """
         at, watched_for = elapsed(), WATCHED_FOR.total_seconds()
-        ended = self._ended if at - self._connected[1] >= watched_for else ()
+        is_steady = at - self._connected[1] >= CONNECTED_FOR.total_seconds()
+        ended = self._ended if is_steady else ()
         silent = self._silent(at) if at - self._answered_since >= watched_for else ()
         return [each for each in {*ended, *silent} if each != self.member]
 

@@ -135,7 +135,8 @@ def open_store(configuration: Configuration) -> Store:
         raise StoreError(
             f"the database {settings.beside} does not exist; {create} it"
             if settings.is_file
-            else f"the database {settings.database} has no tables; {create} them"
+            else f"the database {settings.database} has no tables; {create} them, or their owner "
+            "does by `postmottak db upgrade --user NAME`"
         )
     return Store(settings.database, password=settings.password)
 

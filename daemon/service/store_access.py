@@ -87,8 +87,9 @@ def _server(store: StoreSettings) -> Finding:
         return Finding(
             subject="database",
             ok=False,
-            text=f"{text}, who may not create tables; run there: ALTER DATABASE {found.database} "
-            f"OWNER TO {found.user}, or run `postmottak db upgrade --user NAME` as one who may",
+            text=f"{text}, who may not create tables; run `postmottak db upgrade --user NAME`, "
+            f"with the name of one who may, or there: ALTER DATABASE {found.database} "
+            f"OWNER TO {found.user}",
         )
     if found.has_tables and (found.tables or "") < HEAD and not found.owns_tables:
         return Finding(

@@ -145,10 +145,15 @@ class Nodes:
         Returns how many claims each had, by the name of the node.
         """
         with self._database.write() as session:
+            # a heartbeat that comes meanwhile waits, or is seen
+            names = [each.node for each in silent]
+            rows = session.exec(
+                select(NodeRow).where(col(NodeRow.name).in_(names)).with_for_update()
+            ).all()
             now, ended = _now(session), _ended(session.connection())
             found = [
                 each
-                for each in session.exec(select(NodeRow))
+                for each in rows
                 if each.member in silent
                 and each.takes_part
                 and (each.member in ended or now - each.seen_at >= SILENT_AFTER)

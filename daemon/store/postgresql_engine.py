@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import select
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -56,6 +57,10 @@ _LIBPQ = {
     "target_session_attrs": "read-write",
 }
 """What libpq is told, unless the URL says otherwise."""
+_NOTHING: Mapping[str, Any] = {}
+_CONNECT_FAST = {"connect_timeout": 2}
+"""For heartbeats: a node that cannot send them, because a host of several is gone, is fenced off.
+"""
 _WRITE = (
     "SELECT set_config('idle_in_transaction_session_timeout', %s, true), "
     "set_config('statement_timeout', '0', true), "
@@ -92,6 +97,17 @@ _REMEDIES = {
 }
 
 
+_REMEDIES_BY_WORDS = (
+    (
+        re.compile("password authentication failed|no password supplied"),
+        "; check `password_file` of [store], or the file that --password-file names",
+    ),
+    (re.compile('database ".*" does not exist'), _REMEDIES["3D000"]),
+    (re.compile("read-only"), _REMEDIES[_READ_ONLY]),
+)
+"""What helps where libpq passes on no code."""
+
+
 class PostgresqlEngine:
     """Connections to a server."""
 
@@ -109,9 +125,8 @@ class PostgresqlEngine:
             isolation_level="READ COMMITTED", immediate=True
         )
         self.writer: Engine = self.upgrader.execution_options(journal=True)
-        self.beats: Engine | None = _open(url, password, busy_wait, self.shown).execution_options(
-            isolation_level="AUTOCOMMIT"
-        )
+        beats = _open(url, password, busy_wait, self.shown, _CONNECT_FAST)
+        self.beats: Engine | None = beats.execution_options(isolation_level="AUTOCOMMIT")
 
     def complete(self, connection: Connection) -> None:
         """Add the numbers of rows, and the triggers."""
@@ -130,7 +145,7 @@ class PostgresqlEngine:
         orig: Any = error.orig
         code = getattr(orig, "sqlstate", None) or ""
         said = _said(orig)
-        said += _REMEDIES.get(_READ_ONLY if not code and "read-only" in said else code, "")
+        said += _REMEDIES.get(code, "") if code else _remedy_for(said)
         if code in _FULL:
             return DiskFull(f"the database {self.shown} failed: {said}")
         passes = error.connection_invalidated or code.startswith(_AWAY) or is_busy(orig)
@@ -138,6 +153,10 @@ class PostgresqlEngine:
             kind = StoreRefused if _REFUSED.search(said) else StoreUnreachable
             return kind(f"the database {self.shown} cannot be used now: {said}")
         return StoreError(f"the database {self.shown} failed: {said}")
+
+
+def _remedy_for(said: str) -> str:
+    return next((remedy for words, remedy in _REMEDIES_BY_WORDS if words.search(said)), "")
 
 
 def without_password(url: str) -> str:
@@ -149,10 +168,13 @@ def without_password(url: str) -> str:
     return f"{found.scheme}://{user.partition(':')[0]}{at}{hosts}{rest}"
 
 
-def _open(url: str, password: str, busy_wait: BusyWait, shown: str) -> Engine:
+def _open(
+    url: str, password: str, busy_wait: BusyWait, shown: str, more: Mapping[str, Any] = _NOTHING
+) -> Engine:
     for_libpq = url.replace("postgresql+psycopg:", "postgresql:", 1)
     given = {name for name, _ in parse_qsl(urlsplit(url).query)}
-    named: dict[str, Any] = {name: each for name, each in _LIBPQ.items() if name not in given}
+    wanted = {**_LIBPQ, **more}
+    named: dict[str, Any] = {name: each for name, each in wanted.items() if name not in given}
     if password:
         named["password"] = password
     engine = create_engine(

@@ -29,7 +29,7 @@ NOTE_NUMBERS = "journal_note_numbers"
 """A sequence that is not a column's own: from PostgreSQL 15 on that would be as unlogged as its
 table, and a standby that takes over could not read it.
 """
-_NOTES = f"""CREATE UNLOGGED TABLE journal_notes (
+_NOTES = f"""CREATE UNLOGGED TABLE IF NOT EXISTS journal_notes (
     transaction bigint NOT NULL DEFAULT txid_current(),
     number bigint NOT NULL DEFAULT nextval('{NOTE_NUMBERS}'),
     binding int NOT NULL,
@@ -103,9 +103,11 @@ def _digest() -> str:
 
 def _statements() -> Iterator[str]:
     yield _LAST_NUMBERS
-    yield "DROP TABLE IF EXISTS journal_notes"
     yield f"CREATE SEQUENCE IF NOT EXISTS {NOTE_NUMBERS}"
     yield _NOTES
+    # not made again, which would take what others may do with it
+    yield "ALTER TABLE journal_notes ALTER COLUMN number DROP IDENTITY IF EXISTS"
+    yield (f"ALTER TABLE journal_notes ALTER COLUMN number SET DEFAULT nextval('{NOTE_NUMBERS}')")
     for table in numbered_tables():
         yield (
             f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS rowid "
