@@ -128,8 +128,12 @@ class Storm:
         node = self.crew.nodes[name]
         node.signal(signal.SIGSTOP)
 
+        assert node.process
+        group = node.process.pid
+
         def thaw() -> None:
-            node.signal(signal.SIGCONT)
+            with suppress(ProcessLookupError):  # another start may have taken its place
+                os.killpg(group, signal.SIGCONT)
             self.frozen.discard(name)
 
         threading.Timer(_FROZEN, thaw).start()
