@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from daemon.core.model import DeliveryState, Outcome
-from daemon.store import Store
+from daemon.core.parcels import Receipt
+from daemon.store import Store, results
 from daemon.store.claims import POISON_AFTER
 from tests.unit.claiming import ENDS, LEASE, SECOND, End, claim_one, delivery_of, now_is
 from tests.unit.conftest import NOW, stored_letter
@@ -127,6 +128,45 @@ def test_each_outcome_is_recorded(
     )
     assert store.outbox.claim("me", NOW + LEASE - SECOND, LEASE, 1) == []
     assert len(store.outbox.claim("me", NOW + LEASE, LEASE, 1)) == (1 if name == "deferred" else 0)
+
+
+_ODD = (
+    "'\"\\\\",
+    "%s %(x)s",
+    "{}",
+    "\\\\u0041",
+    "æøå \U0001f389\u2028",
+    "x" * 100_000,
+    "\t\n\r",
+    "",
+)
+"""Texts that a statement, or JSON inside one, could take for something else."""
+
+
+def test_results_are_kept_as_they_were_said(store: Store) -> None:
+    """Of several results that are recorded together each delivery has its own, letter by letter:
+    what the destination said, the reason of a failure, and when."""
+    store.letters.add([stored_letter(f"{number}") for number in range(2 * len(_ODD))])
+    claims = store.outbox.claim("me", NOW, LEASE, 99)
+    ends: list[results.ClaimResult] = []
+    wanted: dict[UUID, tuple[object, str | None, datetime]] = {}
+    for claim, text, is_good in zip(
+        claims, _ODD * 2, [True] * len(_ODD) + [False] * len(_ODD), strict=True
+    ):
+        at = NOW + timedelta(microseconds=1 + len(ends))
+        if is_good:
+            receipt = Receipt(reference=text, details={"said": [text, None, True, 7]})
+            ends.append(results.delivered(claim, receipt, NOW, at))
+            wanted[claim.id] = ({"reference": text, "said": [text, None, True, 7]}, None, at)
+        else:
+            ends.append(results.deferred(claim, text, at, NOW, at))
+            wanted[claim.id] = (None, text, at)
+    assert store.outbox.end(ends) == set(wanted)
+    for key, (evidence, reason, at) in wanted.items():
+        now = store.queries.delivery(str(key))
+        moment = now.delivered_at if evidence else now.due_at
+        assert (now.evidence, now.last_error, moment) == (evidence, reason, at)
+    assert store.journal.verify().faults == []
 
 
 def test_success_clears_the_last_error(store: Store) -> None:
